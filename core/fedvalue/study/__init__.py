@@ -1,0 +1,1 @@
+"""The study protocol: what is asked, of whom, at what privacy price, for which payment standard."""

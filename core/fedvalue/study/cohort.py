@@ -1,0 +1,126 @@
+"""Who is in a study and what is known of them: the cohort and its variables, from coded records only."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fedvalue.study.model import Code, Level, Name, Part, Window
+
+
+class Index(Part):
+    """What makes day zero of a patient.
+
+    Attributes:
+      first: ``drug``, ``condition`` or ``procedure``: the day of the first record with one of ``codes``;
+        ``patient``: the day of origin in the patients table (every patient of the table).
+      codes: Codes that count; a trailing ``*`` matches any ending. Empty only for ``patient``.
+    """
+
+    first: Literal["drug", "condition", "procedure", "patient"]
+    codes: tuple[Code, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _codes_where_needed(self) -> Self:
+        if (self.first == "patient") != (not self.codes):
+            raise ValueError("codes are required, except with first = 'patient', which takes none")
+        return self
+
+
+class Criterion(Part):
+    """A record that a patient must have (``require``) or must not have (``exclude``).
+
+    Attributes:
+      condition: Diagnosis codes. Exactly one of the code lists is given.
+      drug: Drug codes.
+      procedure: Procedure codes.
+      within: Days from the index day, both ends included.
+    """
+
+    condition: tuple[Code, ...] = Field(default=(), strict=False)
+    drug: tuple[Code, ...] = Field(default=(), strict=False)
+    procedure: tuple[Code, ...] = Field(default=(), strict=False)
+    within: Window
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if sum(bool(codes) for codes in (self.condition, self.drug, self.procedure)) != 1:
+            raise ValueError("a criterion names exactly one of condition, drug, procedure")
+        return self
+
+    @property
+    def kind(self) -> Literal["condition", "drug", "procedure"]:
+        """Which table the criterion reads."""
+        return "condition" if self.condition else "drug" if self.drug else "procedure"
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of that kind."""
+        return self.condition or self.drug or self.procedure
+
+
+class Cohort(Part):
+    """Who is in: an index event, and records required or excluded around it."""
+
+    index: Index
+    require: tuple[Criterion, ...] = Field(default=(), strict=False)
+    exclude: tuple[Criterion, ...] = Field(default=(), strict=False)
+
+
+class VariantSource(Part):
+    """A variant of one gene.
+
+    Attributes:
+      gene: HGNC symbol.
+      classes: ``L858R`` or ``p.L858R`` (protein change), ``ex19del`` (in-frame deletion in EGFR exon 19),
+        ``fusion``, or ``any`` (any protein-changing variant).
+    """
+
+    gene: str = Field(pattern=r"^[A-Z][A-Z0-9-]{1,19}$")
+    classes: tuple[str, ...] = Field(default=("any",), strict=False, min_length=1)
+
+
+class Variable(Part):
+    """One variable of the cohort: exactly one source, and either levels or a public clip.
+
+    Attributes:
+      variant: Mutated / wild type / not tested of one gene; ``levels`` are then those three words, in order.
+      person: A column of the patients table, such as ``age`` or ``sex``.
+      claims: A money column of the claims table, summed over ``window``.
+      levels: Public levels of a categorical variable. Any other value is the declared level ``unknown``.
+      clip: Public range of a numeric variable; values outside are moved to its ends.
+      window: Days from the index day, for ``claims``.
+      unit: Unit of a numeric variable (ISO 4217 code for money).
+    """
+
+    variant: VariantSource | None = None
+    person: Name | None = None
+    claims: Literal["total_paid", "patient_paid"] | None = None
+    levels: tuple[Level, ...] = Field(default=(), strict=False)
+    clip: tuple[float, float] | None = Field(default=None, strict=False)
+    window: Window | None = None
+    unit: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source_one_shape(self) -> Self:
+        if sum(source is not None for source in (self.variant, self.person, self.claims)) != 1:
+            raise ValueError("a variable has exactly one source: variant, person or claims")
+        if bool(self.levels) == (self.clip is not None):
+            raise ValueError("a variable has either levels (categorical) or clip (numeric)")
+        if len(set(self.levels)) != len(self.levels) or "unknown" in self.levels:
+            raise ValueError("levels are distinct, and 'unknown' is always there without being listed")
+        if self.variant is not None and self.levels != ("mutated", "wild type", "not tested"):
+            raise ValueError("a variant has the levels ['mutated', 'wild type', 'not tested']")
+        if self.clip is not None and not self.clip[0] < self.clip[1]:
+            raise ValueError("clip is [lowest, highest] with lowest < highest")
+        if self.clip is not None and not self.unit:
+            raise ValueError("a numeric variable states its unit")
+        if (self.claims is not None) != (self.window is not None):
+            raise ValueError("claims need a window, and nothing else takes one")
+        return self
+
+    @property
+    def categorical(self) -> bool:
+        """True where the variable has levels."""
+        return bool(self.levels)

@@ -1,0 +1,117 @@
+"""What is measured: binary outcomes and times to an event, each with how it is assessed."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fedvalue.study.model import Duration, Name, Part, duration_days
+
+_BEST_BY = re.compile(r"best by day (\d+)")
+_STATUS_AT = re.compile(r"status at day (\d+) within (\d+) days")
+MAX_INTERVALS = 4000
+"""Most intervals of a time grid; a daily grid over ten years fits."""
+
+
+class Binary(Part):
+    """An outcome that a patient has, has not, or lacks.
+
+    Attributes:
+      source: ``response`` reads the response assessments; ``person`` a 0/1 column of the patients table.
+      method: Who assessed: methods are never pooled without saying so.
+      what: ``best by day 183`` (best assessment up to that day), or ``status at day 183 within 28 days``.
+      success: Assessment codes that count as the outcome.
+      column: The 0/1 column, for ``person``.
+      missing: ``non_response`` counts a missing outcome as failure (conservative); ``exclude`` leaves it out.
+        Death before the day is a failure under both.
+    """
+
+    kind: Literal["binary"]
+    source: Literal["response", "person"] = "response"
+    method: Literal["recist", "clinician", "report_text"] | None = None
+    what: str | None = None
+    success: tuple[Literal["CR", "PR", "SD", "PD"], ...] = Field(
+        default=("CR", "PR"), strict=False, min_length=1
+    )
+    column: Name | None = None
+    missing: Literal["non_response", "exclude"] = "non_response"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.source == "person":
+            if self.column is None or self.method is not None or self.what is not None:
+                raise ValueError("source = 'person' takes a column, and no method or what")
+            return self
+        if self.method is None or self.what is None or self.column is not None:
+            raise ValueError("source = 'response' takes method and what, and no column")
+        if _BEST_BY.fullmatch(self.what) is None and _STATUS_AT.fullmatch(self.what) is None:
+            raise ValueError("what is 'best by day N' or 'status at day N within M days'")
+        return self
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """First and last day after the index day on which an assessment counts, both included.
+
+        Raises:
+          ValueError: the endpoint is not read from assessments.
+        """
+        if (best := _BEST_BY.fullmatch(self.what or "")) is not None:
+            return 1, int(best[1])
+        if (status := _STATUS_AT.fullmatch(self.what or "")) is not None:
+            return max(1, int(status[1]) - int(status[2])), int(status[1]) + int(status[2])
+        raise ValueError("only an assessed response has a window")
+
+    @property
+    def takes_best(self) -> bool:
+        """True where the best assessment counts, False where the one nearest the day does."""
+        return self.what is not None and self.what.startswith("best")
+
+
+class TimeToEvent(Part):
+    """Time from the index day to the first of some events, on a public grid.
+
+    Attributes:
+      origin: ``index``: time runs from the index day.
+      entry: ``origin``: everybody is followed from day zero. ``later of origin and test report``: a patient
+        counts only from the day of the genomic report (left truncation). Left out, it is the latter when a
+        variant defines a group of the analysis, else the former.
+      events: Event kinds of the events table that end the time; the first one counts.
+      until: Length of follow-up that is looked at.
+      grid: Width of one interval of the grid.
+    """
+
+    kind: Literal["time_to_event"]
+    origin: Literal["index"] = "index"
+    entry: Literal["origin", "later of origin and test report"] | None = None
+    events: tuple[Literal["death", "progression", "relapse", "new_treatment", "discontinuation"], ...] = (
+        Field(strict=False, min_length=1)
+    )
+    until: Duration
+    grid: Duration
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> Self:
+        if len(set(self.events)) != len(self.events):
+            raise ValueError("events are distinct")
+        if duration_days(self.grid) > duration_days(self.until):
+            raise ValueError("the grid must not be wider than the follow-up")
+        if self.intervals > MAX_INTERVALS:
+            raise ValueError(f"the grid has {self.intervals} intervals; at most {MAX_INTERVALS} are allowed")
+        return self
+
+    @property
+    def intervals(self) -> int:
+        """Number of intervals of the grid."""
+        return math.ceil(duration_days(self.until) / duration_days(self.grid) - 1e-9)
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Edges of the grid in days from the origin, ``intervals + 1`` of them, from 0 to the horizon."""
+        width, last = duration_days(self.grid), duration_days(self.until)
+        return (*(width * i for i in range(self.intervals)), last)
+
+
+Endpoint = Annotated[Binary | TimeToEvent, Field(discriminator="kind")]

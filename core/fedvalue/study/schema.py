@@ -1,0 +1,258 @@
+"""The study file: one TOML file is the whole agreement between sites, researchers and payer."""
+
+from __future__ import annotations
+
+from datetime import date
+from fractions import Fraction
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fedvalue.study.cohort import Cohort, Variable
+from fedvalue.study.endpoints import Binary, Endpoint, TimeToEvent
+from fedvalue.study.governance import Governance
+from fedvalue.study.model import Duration, Name, Part, StudyId, duration_days
+
+
+class Text(Part):
+    """The same sentence in English and Chinese; either may be missing, not both."""
+
+    en: str | None = None
+    zh: str | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.en or self.zh):
+            raise ValueError("give at least one of en, zh")
+        return self
+
+    def read(self, language: str) -> str:
+        """Return the sentence in ``language`` (``en`` or ``zh``), or in the other one."""
+        return (self.zh or self.en or "") if language == "zh" else (self.en or self.zh or "")
+
+
+class Validity(Part):
+    """First and last day on which a site may answer this study, both included."""
+
+    start: date = Field(alias="from")
+    until: date
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.until < self.start:
+            raise ValueError("valid.until is before valid.from")
+        return self
+
+
+class Charter(Part):
+    """What is asked, by whom, and when."""
+
+    id: StudyId
+    title: Text
+    question: Text
+    principal_investigator: str = Field(min_length=1)
+    valid: Validity
+
+
+class SitesPerPatient(Part):
+    """How many sites one person may have records at; multiplies every bound."""
+
+    value: int = Field(ge=1, le=100)
+    basis: Literal["assumed", "linked", "declared disjoint"]
+
+    @model_validator(mode="after")
+    def _one_needs_a_reason(self) -> Self:
+        if self.value == 1 and self.basis == "assumed":
+            raise ValueError("value = 1 needs basis = 'linked' or 'declared disjoint'")
+        return self
+
+
+class Privacy(Part):
+    """The privacy promise of the whole study.
+
+    Attributes:
+      unit: Who is protected: adding or removing one patient.
+      epsilon: For all analyses and rounds together, above 0 and at most 20.
+      delta: At most ``1 / (10 x patient_cap)``.
+      patient_cap: Public bound on the patients of all sites together.
+      max_sites_per_patient: At how many sites one person may appear.
+      spare_attempts: Failed releases that may be asked again, each at its full price.
+    """
+
+    unit: Literal["patient"]
+    epsilon: float = Field(gt=0, le=20)
+    delta: float = Field(gt=0, lt=1)
+    patient_cap: int = Field(ge=1, le=1_000_000_000)
+    max_sites_per_patient: SitesPerPatient = SitesPerPatient(value=3, basis="assumed")
+    spare_attempts: int = Field(default=0, ge=0, le=10)
+
+    @model_validator(mode="after")
+    def _delta_small(self) -> Self:
+        if Fraction(self.delta) * 10 * self.patient_cap > 1 + Fraction(1, 10**9):
+            raise ValueError(
+                f"delta must be at most 1/(10 x patient_cap) = {1 / (10 * self.patient_cap):.3g}: "
+                "a larger delta would allow the release of whole records"
+            )
+        return self
+
+
+class Federation(Part):
+    """How many sites, how many may collude or fail, and the smallest number that is reported.
+
+    Attributes:
+      min_sites: Smallest roster this study runs on, at least 3.
+      colluding_sites: c, legal entities that may work with a malicious coordinator; left out:
+        ``max(1, floor(n / 5))``.
+      tolerated_dropouts: f, sites that may vanish; left out: ``max(1, floor(n / 10))``, 0 at n = 3.
+      min_released_patients: Smallest released (noisy) count for which a stratum is reported.
+    """
+
+    min_sites: int = Field(ge=3, le=200)
+    colluding_sites: int | None = Field(default=None, ge=1)
+    tolerated_dropouts: int | None = Field(default=None, ge=0)
+    min_released_patients: int = Field(default=50, ge=1)
+
+
+class Proportion(Part):
+    """Share of patients with a binary outcome, by group."""
+
+    kind: Literal["proportion"]
+    endpoint: Name
+    by: tuple[Name, ...] = Field(default=(), strict=False)
+    budget: float = Field(gt=0, le=1)
+
+
+class KaplanMeier(Part):
+    """Survival curve, median and restricted mean, by group.
+
+    Attributes:
+      at: Times at which survival is stated, such as ``["6 months"]``.
+    """
+
+    kind: Literal["kaplan_meier"]
+    endpoint: Name
+    by: tuple[Name, ...] = Field(default=(), strict=False)
+    at: tuple[Duration, ...] = Field(default=(), strict=False)
+    budget: float = Field(gt=0, le=1)
+
+
+Analysis = Annotated[Proportion | KaplanMeier, Field(discriminator="kind")]
+
+
+class Payment(Part):
+    """A payment standard that this study may move.
+
+    Attributes:
+      standard: Path of the standard, such as ``lung/egfr_tki_outcome_linked``.
+      mechanism: Name of the payment mechanism.
+      purpose: ``set``: estimates and probabilities. Settling never goes through a study.
+      uses: ``endpoint | variable=level, ...``: the stratum that decides.
+    """
+
+    standard: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)+$")
+    mechanism: Literal["outcome_linked_cohort"]
+    purpose: Literal["set"]
+    uses: str
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that ``uses`` names."""
+        return self.uses.partition("|")[0].strip()
+
+    @property
+    def stratum(self) -> dict[str, str]:
+        """Variable to level; empty for all patients.
+
+        Raises:
+          ValueError: a part is not ``variable=level``.
+        """
+        parts = [part.strip() for part in self.uses.partition("|")[2].split(",") if part.strip()]
+        levels: dict[str, str] = {}
+        for part in parts:
+            variable, equals, level = part.partition("=")
+            if not equals or not level.strip() or variable.strip() in levels:
+                raise ValueError(f"{part!r} is not variable=level")
+            levels[variable.strip()] = level.strip()
+        return levels
+
+
+class Study(Part):
+    """A validated study; what its canonical hash covers, defaults filled in."""
+
+    study: Charter
+    privacy: Privacy
+    federation: Federation
+    governance: Governance
+    cohort: Cohort
+    variables: dict[Name, Variable] = {}
+    endpoints: dict[Name, Endpoint] = Field(min_length=1)
+    analyses: tuple[Analysis, ...] = Field(strict=False, min_length=1, max_length=40)
+    payments: tuple[Payment, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Self:
+        for position, analysis in enumerate(self.analyses):
+            where = f"analyses[{position}]"
+            wanted = Binary if isinstance(analysis, Proportion) else TimeToEvent
+            endpoint = self.endpoints.get(analysis.endpoint)
+            if not isinstance(endpoint, wanted):
+                kind = "binary" if wanted is Binary else "time_to_event"
+                fitting = sorted(n for n, e in self.endpoints.items() if isinstance(e, wanted))
+                raise ValueError(
+                    f"{where}.endpoint = {analysis.endpoint!r} is no {kind} endpoint; there are {fitting}"
+                )
+            if len(set(analysis.by)) != len(analysis.by):
+                raise ValueError(f"{where}.by names a variable twice")
+            for name in analysis.by:
+                if name not in self.variables or not self.variables[name].categorical:
+                    fitting = sorted(n for n, v in self.variables.items() if v.categorical)
+                    raise ValueError(f"{where}.by = {name!r} is no variable with levels; there are {fitting}")
+            if isinstance(analysis, KaplanMeier) and isinstance(endpoint, TimeToEvent):
+                for time in analysis.at:
+                    if duration_days(time) > endpoint.edges[-1]:
+                        raise ValueError(
+                            f"{where}.at = {time!r} is past the endpoint's until = {endpoint.until!r}"
+                        )
+        return self
+
+    @model_validator(mode="after")
+    def _budget_adds_up(self) -> Self:
+        total = sum(Fraction(str(analysis.budget)) for analysis in self.analyses)
+        if total > 1:
+            raise ValueError(
+                f"the budgets of the analyses add to {float(total):g}; they may add to 1 at most"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _payments_resolve(self) -> Self:
+        for position, payment in enumerate(self.payments):
+            where = f"payments[{position}].uses"
+            stratum = payment.stratum
+            for analysis in self.analyses:
+                if isinstance(analysis, Proportion) and analysis.endpoint == payment.endpoint:
+                    if set(analysis.by) == set(stratum):
+                        break
+            else:
+                raise ValueError(
+                    f"{where} = {payment.uses!r} needs a proportion of {payment.endpoint!r} by {sorted(stratum)}"
+                )
+            for name, level in stratum.items():
+                if level not in self.variables[name].levels:
+                    raise ValueError(
+                        f"{where}: {name} has no level {level!r}; it has {list(self.variables[name].levels)}"
+                    )
+        return self
+
+    def entry_at_origin(self, analysis: KaplanMeier) -> bool:
+        """Tell whether everybody enters at time zero in this analysis.
+
+        A variant is known only from its report on, so with a variant among the groups the default is
+        delayed entry (left truncation) unless the endpoint says otherwise.
+        """
+        endpoint = self.endpoints[analysis.endpoint]
+        if not isinstance(endpoint, TimeToEvent):
+            raise TypeError("a Kaplan-Meier analysis has a time-to-event endpoint")
+        if endpoint.entry is not None:
+            return endpoint.entry == "origin"
+        return not any(self.variables[name].variant is not None for name in analysis.by)

@@ -1,0 +1,80 @@
+"""TOML files read through a strict schema, and errors that name file, key and what is allowed."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fedvalue.errors import FedValueError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_toml(path: Path, model: type[M], *, failure: type[FedValueError], what: str, do: str) -> M:
+    """Read the file at ``path`` as ``model``.
+
+    Args:
+      path: A TOML file.
+      model: Strict pydantic model of its content.
+      failure: The error to raise.
+      what: What the file is, for the message, such as ``the policy``.
+      do: What the reader can do about a fault.
+
+    Raises:
+      FedValueError: ``failure``, for an unreadable file, bad TOML (duplicate keys too) or a bad value.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise failure(f"{what} cannot be read: {error.strerror}", where=str(path), do=do) from error
+    return parse_toml(raw, model, failure=failure, what=what, where=str(path), do=do)
+
+
+def parse_toml(
+    raw: bytes, model: type[M], *, failure: type[FedValueError], what: str, where: str, do: str
+) -> M:
+    """Read the bytes of a TOML file as ``model``; ``where`` names them.
+
+    Raises:
+      FedValueError: as in `load_toml`.
+    """
+    try:
+        document = tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise failure(
+            f"{what} is not a TOML file: {error}", where=where, do="mend the line that is named"
+        ) from error
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise failure(f"{what} is not valid: {problems(error)}", where=where, do=do) from None
+
+
+def problems(error: ValidationError) -> str:
+    """Return every problem as ``key: what is wrong``, joined by semicolons."""
+    found = []
+    for item in error.errors(include_url=False):
+        if item["type"] == "too_short" and len(error.errors()) > 1:
+            continue  # a list whose items are all invalid is also reported as empty
+        key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in item["loc"]).lstrip(
+            "."
+        )
+        message = (
+            "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        )
+        found.append(f"{key}: {message}" if key else message)
+    return "; ".join(found)
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` as a TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
+
+
+def listed(items: tuple[str, ...]) -> str:
+    """Return strings as a TOML array."""
+    return "[" + ", ".join(quoted(item) for item in items) + "]"
