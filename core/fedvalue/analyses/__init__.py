@@ -1,0 +1,1 @@
+"""Federated analyses: one page each, two halves each."""

@@ -1,0 +1,260 @@
+"""Kaplan-Meier survival by group, from entry and exit cells on a public grid.
+
+A patient enters the risk set at an edge of the grid and leaves it in an interval; both go through the
+square-root factor of `prefix`, so the number at risk carries nearly the same noise on every day. Events
+travel the same way in a block of their own. Entry cells make left truncation right from the first day:
+a patient known by a genomic report counts from the day of the report on. Where the study declares that
+everybody enters at time zero, one cell a patient is enough and the bound falls by the square root of two.
+
+Two blocks, so a patient's squared bound is 2 S (at risk; S with entry at zero) and S (events), whatever
+the data; see `prefix` for S.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedvalue.analyses import life_table, prefix
+from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
+from fedvalue.analyses.cohort import Cohort, SurvivalOutcome
+from fedvalue.analyses.estimate import Conclusion, Curve, Estimate, Released, Remedy, Stratum
+from fedvalue.analyses.groups import EVERYBODY, Groups
+from fedvalue.analyses.life_table import RiskTable, SurvivalEstimate
+from fedvalue.privacy.release import Block
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class KaplanMeierByGroup:
+    """The analysis ``kind = "kaplan_meier"``.
+
+    Attributes:
+      endpoint: Name of a time-to-event endpoint.
+      groups: Public groups.
+      edges: Grid in days from the origin, k + 1 of them, from 0 to the horizon.
+      entry_at_zero: True where everybody is followed from day zero.
+      at: Days at which survival is stated.
+    """
+
+    endpoint: str
+    groups: Groups
+    edges: tuple[float, ...]
+    entry_at_zero: bool
+    at: tuple[float, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Unique in the study."""
+        return ":".join(("kaplan_meier", self.endpoint, *self.groups.by))
+
+    @property
+    def _half(self) -> bool:
+        return self.edges[1] - self.edges[0] > 1.0 + 1e-9
+
+    def rounds(self) -> tuple[Ask, ...]:
+        """One release: numbers at risk at k + 1 edges and events in k intervals, for each group."""
+        k, count = len(self.edges) - 1, len(self.groups.names)
+        risk = prefix.bound_squared(k + 1) * (1 if self.entry_at_zero else 2)
+        blocks = (
+            Block("at_risk", count * (k + 1), risk, counting=False),
+            Block("events", count * k, prefix.bound_squared(k), counting=False),
+        )
+        return (Ask("risk_table", blocks, (Fraction(1, 2), Fraction(1, 2))),)
+
+    def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
+        """Count the site's patients by entry and exit cell and encode: the sum of their integer vectors.
+
+        A patient with an unknown time, or observed for no time at all, contributes the zero vector.
+        """
+        del ask
+        k, count = len(self.edges) - 1, len(self.groups.names)
+        nothing = np.zeros(cohort.patients)
+        outcome = cohort.survival.get(self.endpoint)
+        if outcome is None:
+            outcome = SurvivalOutcome(nothing, nothing, np.full(cohort.patients, -1))
+        entered, left, event, counts = self._cells(outcome)
+        group = self.groups.index(cohort)
+        at_risk, events = np.zeros((count, k + 1), dtype=np.int64), np.zeros((count, k), dtype=np.int64)
+        for g in range(count):
+            mine = counts & (group == g)
+            exits = np.bincount(left[mine], minlength=k + 1)
+            if self.entry_at_zero:
+                steps = exits[::-1]
+            else:
+                steps = np.bincount(entered[mine], minlength=k + 2)[: k + 1] - np.roll(exits, 1) * (
+                    np.arange(k + 1) > 0
+                )
+            at_risk[g] = prefix.encode(steps.astype(np.int64), scaling["at_risk"])
+            dying = mine & event & (left < k)
+            events[g] = prefix.encode(
+                np.bincount(left[dying], minlength=k).astype(np.int64), scaling["events"]
+            )
+        return {"at_risk": at_risk.ravel(), "events": events.ravel()}
+
+    def _cells(
+        self, outcome: SurvivalOutcome
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return entry edge, exit interval (k past the horizon), event flag and whether a patient counts."""
+        edges, k = np.asarray(self.edges), len(self.edges) - 1
+        start = np.zeros_like(outcome.exit) if self.entry_at_zero else outcome.entry
+        event = outcome.event > 0
+        with np.errstate(invalid="ignore"):
+            # an event on day zero belongs to the first interval; nobody is observed for no time
+            stop = np.where((outcome.exit == 0) & event, min(0.5, edges[1] / 2), outcome.exit)
+            counts = (
+                np.isfinite(start) & np.isfinite(stop) & (outcome.event >= 0) & (start >= 0) & (start < stop)
+            )
+            entered = np.searchsorted(edges, np.where(counts, start, 0.0), side="left")
+            left = np.clip(np.searchsorted(edges, np.where(counts, stop, 1.0), side="left") - 1, 0, k)
+        counts &= entered <= (left + 1 if self._half else left)
+        return entered.astype(np.int64), left.astype(np.int64), event, counts & (entered <= k)
+
+    def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
+        """Turn noisy risk tables into curves, medians and restricted means, group by group and together."""
+        released = sum_of(self.rounds()[0])
+        tables = self._tables(released, terms.exact)
+        strata = [
+            self._stratum(name, table, terms) for name, table in zip(self.groups.names, tables, strict=True)
+        ]
+        if self.groups.by:
+            strata.append(self._stratum(EVERYBODY, _together(tables), terms))
+        notes = ["Everybody is followed from day zero." if self.entry_at_zero
+                 else "Patients count from the later of day zero and their genomic report (left truncation)."]  # fmt: skip
+        if self._half:
+            notes.append(
+                "People who enter or leave inside an interval count for half of it (actuarial estimate)."
+            )
+        return Conclusion(
+            label=self.label, kind="kaplan_meier", endpoint=self.endpoint, by=self.groups.by,
+            strata=tuple(strata), notes=tuple(notes),
+        )  # fmt: skip
+
+    def _tables(self, released: NoisySum, exact: bool) -> list[RiskTable]:
+        k, count = len(self.edges) - 1, len(self.groups.names)
+        risk, events = released["at_risk"], released["events"]
+        risk_noise = np.zeros((k + 1, 0))
+        events_noise = np.zeros((k, 0))
+        if not exact:
+            to_steps = prefix.noise_to_cells(k + 1) * math.sqrt(risk.variance)
+            risk_noise = np.cumsum(to_steps, axis=0)[:: -1 if self.entry_at_zero else 1]
+            events_noise = prefix.noise_to_cells(k) * math.sqrt(events.variance)
+        tables = []
+        for g in range(count):
+            steps = prefix.decode(risk.total.reshape(count, k + 1)[g], risk.gamma)
+            at_risk = np.cumsum(steps)[:: -1 if self.entry_at_zero else 1]
+            happened = prefix.decode(events.total.reshape(count, k)[g], events.gamma)
+            if exact:
+                at_risk, happened = np.rint(at_risk), np.rint(happened)
+            tables.append(
+                RiskTable(np.asarray(self.edges), at_risk, happened, risk_noise, events_noise, self._half)
+            )
+        return tables
+
+    def _stratum(self, name: str, table: RiskTable, terms: Terms) -> Stratum:
+        k = len(self.edges) - 1
+        peak = float(table.at_risk.max())
+        noise = float((table.at_risk_noise**2).sum(axis=1).max(initial=0.0))
+        released = {"patients": Released(value=peak, noise_variance=noise)}
+        used = k if terms.exact else life_table.reach(table)
+        if self.edges[used] < self.edges[-1] / 2:
+            return Stratum(
+                name=name, status="not_estimable", reason="privacy",
+                remedy=_remedy(table, self._half_way(), terms), released=released,
+            )  # fmt: skip
+        if not terms.exact and peak < terms.min_patients:
+            return Stratum(name=name, status="below_minimum", reason="sampling", released=released)
+        if terms.exact and peak <= 0:
+            return Stratum(name=name, status="below_minimum", reason="sampling", released=released)
+        curve = life_table.estimate(table, used)
+        return Stratum(
+            name=name, status="estimated", released=released, estimates=self._estimates(curve, used == k),
+            curve=_displayed(curve, table, None if used == k else float(self.edges[used])),
+        )  # fmt: skip
+
+    def _half_way(self) -> int:
+        """Index of the last interval that starts before half of the horizon."""
+        return max(i for i, edge in enumerate(self.edges[:-1]) if edge < self.edges[-1] / 2)
+
+    def _estimates(self, curve: SurvivalEstimate, whole: bool) -> dict[str, Estimate]:
+        estimates: dict[str, Estimate] = {}
+        lower, upper = curve.band(Z95)
+        noise = np.diag(curve.noise)
+        for day in self.at:
+            if day > curve.days[-1] + 1e-9:
+                continue
+            i = int(np.searchsorted(curve.days, day + 1e-9, side="right")) - 1
+            value, low, high = (
+                (1.0, 1.0, 1.0) if i < 0 else (float(x[i]) for x in (curve.survival, lower, upper))
+            )
+            estimates[f"survival at day {day:g}"] = Estimate(
+                value=value, unit="probability", lower=min(low, value), upper=max(high, value),
+                sampling_variance=0.0 if i < 0 else float(value**2 * curve.sampling[i]),
+                privacy_variance=0.0 if i < 0 else float(value**2 * noise[i]),
+            )  # fmt: skip
+        if (middle := life_table.median(curve, Z95)) is not None:
+            estimates["median"] = _median_estimate(curve, middle)
+        if whole:
+            area, sampling, privacy = life_table.restricted_mean(curve)
+            spread = Z95 * math.sqrt(sampling + privacy)
+            estimates["restricted mean"] = Estimate(
+                value=area, unit="days", lower=max(0.0, area - spread), upper=min(float(curve.days[-1]), area + spread),
+                sampling_variance=sampling, privacy_variance=privacy,
+            )  # fmt: skip
+        return estimates
+
+
+def _median_estimate(curve: SurvivalEstimate, middle: tuple[float, float | None, float | None]) -> Estimate:
+    """The median's variances: those of S there over the squared slope, the slope from the interval's width."""
+    value, low, high = middle
+    i = min(int(np.searchsorted(curve.days, value - 1e-9)), len(curve.days) - 1)
+    sampling, privacy = 0.25 * float(curve.sampling[i]), 0.25 * float(curve.noise[i, i])
+    total = sampling + privacy
+    per_unit = 0.0
+    if low is not None and high is not None and total > 0:
+        per_unit = ((high - low) / (2 * Z95)) ** 2 / total
+    return Estimate(
+        value=value, unit="days", lower=low, upper=high,
+        sampling_variance=sampling * per_unit, privacy_variance=privacy * per_unit,
+    )  # fmt: skip
+
+
+def _displayed(curve: SurvivalEstimate, table: RiskTable, ends: float | None) -> Curve:
+    lower, upper = curve.band(Z95)
+    s = curve.survival
+    return Curve(
+        days=tuple(curve.days.tolist()), survival=tuple(s.tolist()),
+        lower=tuple(np.minimum(lower, s).tolist()), upper=tuple(np.maximum(upper, s).tolist()),
+        at_risk=tuple(table.at_risk[: len(s)].tolist()),
+        sampling_variance=tuple((s**2 * curve.sampling).tolist()),
+        privacy_variance=tuple((s**2 * np.diag(curve.noise)).tolist()), ends=ends,
+    )  # fmt: skip
+
+
+def _together(tables: list[RiskTable]) -> RiskTable:
+    """The table of everybody: counts add, and so do the independent noises of the groups."""
+    first, root = tables[0], math.sqrt(len(tables))
+    return RiskTable(
+        first.edges, sum((t.at_risk for t in tables[1:]), start=first.at_risk),
+        sum((t.events for t in tables[1:]), start=first.events),
+        first.at_risk_noise * root, first.events_noise * root, first.half,
+    )  # fmt: skip
+
+
+def _remedy(table: RiskTable, half_way: int, terms: Terms) -> Remedy:
+    """What would bring the noise of the number at risk half-way to a third of it.
+
+    Where even the estimate there is not above its noise, half of the largest number at risk stands in.
+    """
+    risk, events = (part[half_way] for part in table.exposed_noise)
+    sd = math.sqrt(float((risk**2).sum() + (events**2).sum()))
+    peak = float(table.at_risk.max())
+    count = float(table.exposed[half_way])
+    if count < sd:
+        count = peak / 2
+    return terms.remedy(sd / count if count > 0 else math.inf, peak)

@@ -1,0 +1,132 @@
+"""What a study asks, of whom and at what price, as data and in plain words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fedvalue.planning.plan import Plan, PlannedRelease
+from fedvalue.privacy import accounting
+from fedvalue.privacy.release import LOG2_SCALE, RHO_UNIT
+from fedvalue.study.endpoints import Binary, TimeToEvent
+from fedvalue.study.schema import KaplanMeier, Proportion, Study
+
+
+def preview(study: Study, plan: Plan) -> dict[str, Any]:
+    """Return what would be asked as JSON values: releases, blocks, prices, epsilons.
+
+    ``noise_sd`` is that of the total with every site answering, in the block's own unit.
+    """
+    limits = plan.thresholds
+    return {
+        "study": study.study.id,
+        "study_hash": plan.study_hash,
+        "sites": limits.sites,
+        "must_answer": limits.answers,
+        "colluding": limits.colluding,
+        "dropouts": limits.dropouts,
+        "honest_shares": limits.honest_shares,
+        "delta": study.privacy.delta,
+        "rho": float(plan.rho_units * RHO_UNIT),
+        "epsilon": study.privacy.epsilon,
+        "epsilon_own_share": own_share_epsilon(plan),
+        "governance_missing": list(study.governance.missing()),
+        "analyses": analyses_in_words(study),
+        "payments": [f"{p.standard} ({p.mechanism}), decided by {p.uses}" for p in study.payments],
+        "releases": [
+            {"label": release.label, "numbers": release.dimension, "blocks": _blocks(release, limits.sites)}
+            for release in plan.releases
+        ],
+    }
+
+
+def own_share_epsilon(plan: Plan) -> float | None:
+    """Return the epsilon of one site's own share over a whole plan (m = 1), or None without noise."""
+    if plan.exact:
+        return None
+    return accounting.epsilon(sum(r.scales.rho_units(1) for r in plan.releases), plan.terms.delta)
+
+
+def _blocks(release: PlannedRelease, sites: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": block.name,
+            "numbers": block.dimension,
+            "one_patient_moves_at_most": math.sqrt(block.bound_squared),
+            "rho": float(block.rho_units * RHO_UNIT),
+            "noise_sd": 0.0 if release.exact else math.sqrt(sites) * 2**LOG2_SCALE / float(gamma),
+        }
+        for block, gamma in zip(release.blocks, release.scales.gammas, strict=True)
+    ]
+
+
+def analyses_in_words(study: Study) -> list[str]:
+    """Return a sentence for each analysis."""
+    found = []
+    for spec in study.analyses:
+        endpoint = study.endpoints[spec.endpoint]
+        groups = f", by {' and '.join(spec.by)}" if spec.by else ""
+        share = f"{spec.budget:.0%} of the budget"
+        if isinstance(spec, Proportion) and isinstance(endpoint, Binary):
+            missing = (
+                "a missing outcome counts as failure"
+                if endpoint.missing == "non_response"
+                else "missing outcomes are left out"
+            )
+            how = endpoint.what or f"column {endpoint.column}"
+            found.append(f"The share of patients with {spec.endpoint} ({how}){groups}; {missing}; {share}.")
+        if isinstance(spec, KaplanMeier) and isinstance(endpoint, TimeToEvent):
+            entry = "day zero" if study.entry_at_origin(spec) else "the day of their genomic report"
+            found.append(
+                f"Survival without {' or '.join(endpoint.events)} over {endpoint.until}, in steps of {endpoint.grid}"
+                f"{groups}; patients count from {entry}; {share}."
+            )
+    return found
+
+
+def in_words(study: Study, plan: Plan) -> str:
+    """Return the preview as text for people."""
+    facts = preview(study, plan)
+    own = facts["epsilon_own_share"]
+    lines = [
+        f"{study.study.title.read('en')} ({study.study.id})",
+        f"Question: {study.study.question.read('en')}",
+        f"Asked by {study.study.principal_investigator}, from {study.study.valid.start} until {study.study.valid.until}.",
+        "",
+        "What is asked",
+        *(f"  {n}. {sentence}" for n, sentence in enumerate(facts["analyses"], start=1)),
+        "",
+        "Of whom",
+        f"  {facts['sites']} hospitals; {facts['must_answer']} must answer; up to {facts['colluding']} may collude "
+        f"with the coordinator and up to {facts['dropouts']} may fail.",
+        f"  A stratum under {study.federation.min_released_patients} released patients is not reported.",
+        "",
+        "What leaves a hospital",
+        *(
+            f"  {release['label']}: {release['numbers']} numbers, each with noise; "
+            + "; ".join(
+                f"{b['name']}: {b['numbers']} numbers, one patient moves them by at most "
+                f"{b['one_patient_moves_at_most']:.3g}, noise of the total +-{b['noise_sd']:.3g}"
+                for b in release["blocks"]
+            )
+            for release in facts["releases"]
+        ),
+        "",
+        "At what price",
+        f"  epsilon {study.privacy.epsilon:g} at delta {study.privacy.delta:g} for the whole study, per patient "
+        f"(rho {facts['rho']:.5f}), against the coordinator and {facts['colluding']} colluding sites"
+        " once sums are masked.",
+        f"  In this version the sum travels in clear: against the coordinator a site's own share has epsilon "
+        f"{own:.3g}, and that is what each ledger is charged."
+        if own is not None
+        else "  No noise: there is no promise at all.",
+        f"  One person may appear at {study.privacy.max_sites_per_patient.value} site(s) "
+        f"({study.privacy.max_sites_per_patient.basis}).",
+    ]
+    if facts["payments"]:
+        lines += ["", "What it may move", *(f"  {text}" for text in facts["payments"])]
+    if facts["governance_missing"]:
+        lines += ["", "Governance lines still missing: " + ", ".join(facts["governance_missing"])]
+    if study.governance.profile == "none":
+        lines += ["", "Governance profile 'none': for simulations; a hospital's default policy refuses it."]
+    return "\n".join(lines)

@@ -1,0 +1,124 @@
+"""What one release asks of a patient: blocks, each with its bound and its share of the budget.
+
+A release is a frozen event. It documents its own mathematics, so the plan, the ledger and the audit
+read the same object: sensitivity (add or remove one patient), scales and price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isqrt
+
+from fedvalue.errors import PrivacyError
+
+LOG2_SCALE = 20
+"""s: every site's noise has the fixed scale 2^s in the 64-bit ring, for life."""
+
+RHO_UNIT = Fraction(1, 2**40)
+"""Privacy is counted in integers of 2^-40 zCDP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of coordinates with one scale.
+
+    Attributes:
+      name: Unique in its release.
+      dimension: Number of coordinates.
+      bound_squared: c^2, one patient's squared L2 bound at one site, before scaling.
+      counting: True where coordinates are counts; gamma is then an integer, and counts are exact.
+      rho_units: Price in 2^-40 zCDP that the plan gives this block; 0 before planning.
+    """
+
+    name: str
+    dimension: int
+    bound_squared: Fraction
+    counting: bool
+    rho_units: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """The integer scales of a planned release, the same bytes at every site.
+
+    Attributes:
+      gammas: One scale per block: a patient's value v enters the ring as round(gamma v).
+      patient_bound_squared: D_1^2 = sum of floor((gamma c)^2), one patient at one site.
+      charged_bound_squared: D^2 = k^2 D_1^2, one patient at k sites.
+      honest_shares: m = t - c, the noise shares that the price counts on.
+    """
+
+    gammas: tuple[Fraction, ...]
+    patient_bound_squared: int
+    charged_bound_squared: int
+    honest_shares: int
+
+    def rho_units(self, honest_shares: int | None = None) -> int:
+        """Return D^2 / (2 m 4^s) in units of 2^-40, rounded up.
+
+        Args:
+          honest_shares: m to count on; 1 is the price of a site's own share alone. Default: the plan's.
+
+        Raises:
+          PrivacyError: fewer than one share.
+        """
+        m = self.honest_shares if honest_shares is None else honest_shares
+        return cost_units(self.charged_bound_squared, honest_shares=m)
+
+
+def scales(blocks: tuple[Block, ...], *, honest_shares: int, sites_per_patient: int) -> Scales:
+    """Compute the exact scales of a planned release.
+
+    ``gamma = 2^s sqrt(2 m rho) / (k c)``, rounded down to a multiple of 2^-16, or of 1 for counts, in
+    integer arithmetic.
+
+    Args:
+      blocks: Planned blocks, each with its price.
+      honest_shares: m = t - c, at least 1.
+      sites_per_patient: k, at how many sites one person may appear.
+
+    Raises:
+      PrivacyError: a block has no budget, or so little that its scale vanishes.
+    """
+    if honest_shares < 1 or sites_per_patient < 1:
+        raise PrivacyError("honest shares and sites per patient are at least 1")
+    gammas, total = [], 0
+    for block in blocks:
+        if block.rho_units <= 0 or block.bound_squared <= 0:
+            raise PrivacyError("a block needs a budget and a bound", where=block.name)
+        grain = 1 if block.counting else 2**16
+        charged = sites_per_patient**2 * block.bound_squared
+        squared = Fraction(4**LOG2_SCALE * 2 * honest_shares * block.rho_units, 2**40) / charged * grain**2
+        gamma = Fraction(isqrt(squared.numerator // squared.denominator), grain)
+        if gamma < 1:
+            raise PrivacyError(
+                "the budget is too small for this block: its scale vanishes",
+                where=block.name,
+                do="ask fewer questions or raise epsilon",
+            )
+        gammas.append(gamma)
+        bound = gamma**2 * block.bound_squared
+        total += bound.numerator // bound.denominator
+    return Scales(tuple(gammas), total, sites_per_patient**2 * total, honest_shares)
+
+
+def cost_units(charged_bound_squared: int, *, honest_shares: int, log2_scale: int = LOG2_SCALE) -> int:
+    """Return ``D^2 / (2 m 4^s)``, the zCDP of one release, in units of 2^-40, rounded up.
+
+    Exact for one share (Canonne, Kamath, Steinke, The discrete Gaussian for differential privacy, 2020). The
+    sum of m shares of scale 2^20 differs from a Gaussian of variance ``m 4^s`` by less than ``exp(-4^20)``
+    (Kairouz, Liu, Steinke, The distributed discrete Gaussian mechanism, ICML 2021, proposition 14).
+
+    Args:
+      charged_bound_squared: ``D^2``, one patient's squared bound over all its sites, in ring units.
+      honest_shares: m, the noise shares that are counted on.
+      log2_scale: s.
+
+    Raises:
+      PrivacyError: fewer than one share, or a negative bound.
+    """
+    if honest_shares < 1 or charged_bound_squared < 0:
+        raise PrivacyError("a price needs at least one share of noise and a bound of 0 or more")
+    rho = Fraction(charged_bound_squared, 2 * honest_shares * 4**log2_scale) / RHO_UNIT
+    return -(-rho.numerator // rho.denominator)
