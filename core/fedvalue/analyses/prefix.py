@@ -36,10 +36,13 @@ def bound_squared(cells: int) -> Fraction:
     return Fraction(sum(u * u for u in _coefficients(cells)), 1 << (2 * _GRAIN))
 
 
+@lru_cache(maxsize=64)
 def column(cells: int, gamma: Fraction) -> NDArray[np.int64]:
     """Return ``floor(gamma c_k)``, the integer column of a patient in cell 0, shape ``(cells,)``."""
     below = gamma.denominator << _GRAIN
-    return np.array([gamma.numerator * u // below for u in _coefficients(cells)], dtype=np.int64)
+    taps = np.array([gamma.numerator * u // below for u in _coefficients(cells)], dtype=np.int64)
+    taps.flags.writeable = False
+    return taps
 
 
 def encode(counts: NDArray[np.int64], gamma: Fraction) -> NDArray[np.int64]:
@@ -54,10 +57,13 @@ def decode(total: NDArray[np.int64], gamma: Fraction) -> NDArray[np.float64]:
     return np.asarray(lfilter([1.0], taps / taps[0], total.astype(np.float64) / taps[0]), dtype=np.float64)
 
 
+@lru_cache(maxsize=64)
 def noise_to_cells(cells: int) -> NDArray[np.float64]:
-    """Return C^-1, which carries unit noise of the release to noise of the counts, shape ``(cells, cells)``."""
+    """Return C^-1, shape ``(cells, cells)``: it carries unit noise of the release to noise of the counts."""
     inverse = np.ones(cells)
     for k in range(1, cells):
         inverse[k] = inverse[k - 1] * (2 * k - 3) / (2 * k)
     rows = np.subtract.outer(np.arange(cells), np.arange(cells))
-    return np.where(rows >= 0, inverse[np.abs(rows)], 0.0)
+    matrix = np.where(rows >= 0, inverse[np.abs(rows)], 0.0)
+    matrix.flags.writeable = False
+    return matrix
