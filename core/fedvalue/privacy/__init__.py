@@ -1,0 +1,1 @@
+"""What one patient may show: bounds, exact noise, prices and budgets."""

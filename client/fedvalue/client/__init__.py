@@ -1,0 +1,1 @@
+"""The site node: the only room that ever sees a patient."""

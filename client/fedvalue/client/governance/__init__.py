@@ -1,0 +1,1 @@
+"""What a hospital decides and keeps: policy, approvals, the privacy ledger, the audit log."""

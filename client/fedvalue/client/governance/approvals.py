@@ -1,0 +1,219 @@
+"""Approved studies: what the officer signed, and the rows frozen on that day."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from fedvalue.analyses.cohort import Cohort
+from fedvalue.client.governance.audit import AuditLog
+from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.records.snapshot import Snapshot, find_snapshot, freeze, read_snapshot, snapshot_path
+from fedvalue.errors import (
+    NotApproved,
+    OutsideValidity,
+    PolicyForbids,
+    RosterMismatch,
+    SignatureInvalid,
+    StudyChanged,
+    StudyInvalid,
+)
+from fedvalue.planning.plan import Plan, make_plan
+from fedvalue.study import file as study_file
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, Approval
+from fedvalue.study.model import Part
+from fedvalue.study.roster import Roster
+from fedvalue.study.schema import Study
+from fedvalue.study.signature import Signature, sign, verify
+
+FROZEN = "frozen.json"
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedStudy:
+    """A study that this site answers.
+
+    Attributes:
+      study: The study.
+      roster: The roster.
+      approval: The officer's signed approval.
+      plan: The plan, recomputed at this site.
+    """
+
+    study: Study
+    roster: Roster
+    approval: Approval
+    plan: Plan
+
+    def cohort(self, home: SiteHome) -> Cohort:
+        """Read the rows that the officer froze.
+
+        Raises:
+          RecordsError: they are not there, or are others.
+          SignatureInvalid: the note of what was frozen is not the officer's.
+        """
+        folder = home.study_folder(self.plan.study_hash)
+        note = FrozenNote.model_validate_json((folder / FROZEN).read_bytes())
+        where, key = str(folder / FROZEN), home.card().officer_key
+        verify(note.content(), note.signature, where=where, public_key=key)
+        return read_snapshot(folder, self.study, content=note.rows)
+
+
+class FrozenNote(Part):
+    """Which rows an approval froze. It stays at the site, because a digest of rows depends on patients.
+
+    Attributes:
+      study_hash: SHA-256 of the study.
+      rows: SHA-256 over the frozen rows.
+      signature: The officer's.
+    """
+
+    study_hash: str
+    rows: str
+    signature: Signature
+
+    def content(self) -> dict[str, str]:
+        """Return what the officer signed."""
+        return {"study": self.study_hash, "rows": self.rows}
+
+    @classmethod
+    def signed(cls, study_hash: str, rows: str, officer: Ed25519PrivateKey) -> FrozenNote:
+        """Return a note with the officer's signature."""
+        signature = sign({"study": study_hash, "rows": rows}, officer, "officer")
+        return cls(study_hash=study_hash, rows=rows, signature=signature)
+
+
+def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, ...]) -> Plan:
+    """Check a study as the officer would, without approving it.
+
+    Args:
+      home: The site.
+      study: The study.
+      roster: The sites that would take part.
+      unsafe: What lowers protection: ``clear_sum``, ``no_noise``.
+
+    Returns:
+      The plan that this site would answer.
+
+    Raises:
+      Refusal: this site's policy, the roster or the dates stand against it.
+      GovernanceIncomplete: a line that the profile demands is missing.
+      TooFewSites: the roster does not carry the study.
+    """
+    if roster.get(home.policy.site) != home.card():
+        raise RosterMismatch(
+            f"the roster's entry of {home.policy.site} is not this site's card",
+            where="roster",
+            do="compare with `fedvalue site card`",
+        )
+    study.governance.require_complete()
+    if home.clock().date() > study.study.valid.until:
+        raise OutsideValidity(f"the study ended on {study.study.valid.until}", where="study.valid")
+    plan = make_plan(study, roster, unsafe_exact=NO_NOISE in unsafe)
+    home.policy.require(study, plan, clear_sum=CLEAR_SUM in unsafe)
+    return plan
+
+
+def approve(
+    home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, ...]
+) -> tuple[Approval, Snapshot]:
+    """Approve a study: freeze the cohort and sign for exactly this study, roster and policy.
+
+    A study that is approved again, after the policy or the roster changed, keeps its frozen rows.
+
+    Raises:
+      Refusal: as in `examine`.
+      RecordsError: the records cannot be read.
+    """
+    plan = examine(home, study, roster, unsafe=unsafe)
+    folder = home.study_folder(plan.study_hash)
+    officer = home.officer_key()
+    frozen = snapshot_path(folder, plan.study_hash).exists()
+    snapshot = find_snapshot(folder, study) if frozen else freeze(home.records_file, study, folder)
+    note = FrozenNote.signed(plan.study_hash, snapshot.content, officer)
+    approval = Approval(
+        site=home.policy.site,
+        study_hash=plan.study_hash,
+        roster_hash=plan.roster_hash,
+        sites=plan.thresholds.sites,
+        answers=plan.thresholds.answers,
+        colluding=plan.thresholds.colluding,
+        policy_hash=home.policy.digest(),
+        unsafe=tuple(sorted(unsafe)),
+        day=home.clock().date(),
+    ).signed(officer)
+    write_atomically(folder / FROZEN, note.model_dump_json().encode())
+    write_atomically(folder / "study.json", study_file.canonical(study))
+    write_atomically(folder / "roster.json", roster.model_dump_json().encode())
+    write_atomically(folder / "approval.json", approval.model_dump_json().encode())
+    AuditLog(home.audit_file, home.clock).write("approved", study=plan.study_hash)
+    return approval, snapshot
+
+
+def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
+    """Read an approved study and check that nothing changed since.
+
+    Raises:
+      Refusal: not approved, or the study, the roster, the policy or a signature changed.
+    """
+    if _HASH.fullmatch(study_hash) is None:
+        raise NotApproved("the coordinator names no study: this is no hash", where="study_hash")
+    folder = home.study_folder(study_hash)
+    try:
+        approval = Approval.model_validate_json((folder / "approval.json").read_bytes())
+        study = study_file.from_canonical((folder / "study.json").read_bytes())
+        roster = Roster.model_validate_json((folder / "roster.json").read_bytes())
+    except FileNotFoundError as error:
+        raise NotApproved("the study is not approved here", do="`fedvalue site approve` it first") from error
+    except (OSError, ValidationError, StudyInvalid) as error:
+        raise StudyChanged(
+            "the approved study cannot be read", where=str(folder), do="approve it again"
+        ) from error
+    card = home.card()
+    try:
+        approval.verify(where=str(folder / "approval.json"), officer_key=card.officer_key)
+    except SignatureInvalid as error:
+        raise NotApproved("the approval is not signed by this site's officer", where=str(folder)) from error
+    if study_hash != approval.study_hash or study_file.digest(study) != study_hash:
+        raise StudyChanged(
+            "the study is not the one that was approved", where=str(folder), do="approve it again"
+        )
+    if roster.digest() != approval.roster_hash or roster.get(home.policy.site) != card:
+        raise RosterMismatch(
+            "the roster is not the one that was approved", where=str(folder), do="approve again"
+        )
+    if approval.policy_hash != home.policy.digest():
+        raise PolicyForbids(
+            "the policy changed after the approval", where="policy.toml", do="approve the study again"
+        )
+    plan = make_plan(study, roster, unsafe_exact=NO_NOISE in approval.unsafe)
+    limits = plan.thresholds
+    if (limits.sites, limits.answers, limits.colluding) != (
+        approval.sites,
+        approval.answers,
+        approval.colluding,
+    ):
+        raise RosterMismatch("the thresholds are not those that were approved", where=str(folder))
+    home.policy.require(study, plan, clear_sum=CLEAR_SUM in approval.unsafe)
+    return ApprovedStudy(study, roster, approval, plan)
+
+
+def in_force(study: Study, home: SiteHome) -> None:
+    """Refuse outside the study's dates.
+
+    Raises:
+      OutsideValidity: today is before its first or after its last day, by the site's clock.
+    """
+    today, valid = home.clock().date(), study.study.valid
+    if not valid.start <= today <= valid.until:
+        raise OutsideValidity(
+            f"the study is valid from {valid.start} until {valid.until}, today is {today}",
+            where="study.valid",
+        )
+
+
+__all__ = ["ApprovedStudy", "approve", "approved", "examine", "in_force"]

@@ -1,0 +1,74 @@
+"""The site's audit log: what was asked, approved, answered and refused. Never a patient, never a count."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import rfc8785
+
+from fedvalue.errors import LedgerBroken, OutputError
+
+START = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLog:
+    """An append-only file of JSON lines, each holding the hash of the one before.
+
+    Attributes:
+      path: The file, mode 0600.
+      clock: Tells the time.
+    """
+
+    path: Path
+    clock: Callable[[], datetime]
+
+    def write(self, event: str, **fields: str | int) -> None:
+        """Append one event.
+
+        Raises:
+          OutputError: the log cannot be written; the caller must then not answer.
+        """
+        try:
+            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                lines = file.read().splitlines()
+                before = hashlib.sha256(lines[-1]).hexdigest() if lines else START
+                body = {"time": self.clock().isoformat(), "event": event, "before": before, **fields}
+                file.write(rfc8785.dumps(body) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(
+                f"the audit log cannot be written: {error.strerror}", where=str(self.path)
+            ) from error
+
+    def entries(self) -> list[dict[str, object]]:
+        """Return all events, oldest first, after checking the chain.
+
+        A change of the last line, or an end that is cut off, cannot be seen from the file alone.
+
+        Raises:
+          LedgerBroken: a line that another one follows was changed or taken out, or the file is no log.
+        """
+        before, found = START, []
+        for number, line in enumerate(
+            self.path.read_bytes().splitlines() if self.path.exists() else [], start=1
+        ):
+            where = f"{self.path}:{number}"
+            try:
+                body = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise LedgerBroken("a line of the audit log is no JSON", where=where) from error
+            if not isinstance(body, dict) or body.get("before") != before:
+                raise LedgerBroken("the audit log was changed", where=where)
+            before = hashlib.sha256(line).hexdigest()
+            found.append(body)
+        return found

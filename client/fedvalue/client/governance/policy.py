@@ -1,0 +1,112 @@
+"""A site's own policy: what it answers at all, and for how much privacy in total."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import rfc8785
+from pydantic import Field
+
+from fedvalue.errors import PolicyForbids, StudyInvalid
+from fedvalue.planning.plan import Plan
+from fedvalue.study.model import Part
+from fedvalue.study.roster import SITE_ID
+from fedvalue.study.schema import Study
+from fedvalue.study.toml import listed, load_toml, quoted
+
+AnalysisKind = Literal["proportion", "kaplan_meier"]
+UnsafeKind = Literal["clear_sum", "no_noise", "seeded_noise"]
+
+
+class Budget(Part):
+    """Privacy of all patients of this site, for life.
+
+    Attributes:
+      epsilon: Of all studies together.
+      delta: Of all studies together.
+    """
+
+    epsilon: float = Field(gt=0, le=10_000)
+    delta: float = Field(gt=0, lt=1)
+
+
+class Policy(Part):
+    """What a site allows.
+
+    Attributes:
+      site: Site id.
+      entity: Legal entity.
+      operator: Who runs the machines.
+      budget: Privacy for life.
+      analyses: Kinds of analysis that are answered.
+      profiles: Governance profiles that are accepted; ``none`` is for simulations.
+      unsafe: What lowers protection and is allowed all the same: ``clear_sum`` (the coordinator sees this
+        site's noised share), ``no_noise``, ``seeded_noise``.
+      study_signers: Public keys of people whose studies are looked at; empty accepts any signed study.
+    """
+
+    site: str = Field(pattern=SITE_ID)
+    entity: str = Field(min_length=1)
+    operator: str = Field(min_length=1)
+    budget: Budget
+    analyses: tuple[AnalysisKind, ...] = Field(default=("proportion", "kaplan_meier"), strict=False)
+    profiles: tuple[Literal["none", "cn", "eu", "us"], ...] = Field(default=("cn", "eu", "us"), strict=False)
+    unsafe: tuple[UnsafeKind, ...] = Field(default=(), strict=False)
+    study_signers: tuple[str, ...] = Field(default=(), strict=False)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the policy's canonical form, 64 hexadecimal digits."""
+        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).hexdigest()
+
+    def require(self, study: Study, plan: Plan, *, clear_sum: bool) -> None:
+        """Refuse a study that this policy does not allow.
+
+        Raises:
+          PolicyForbids: names the line of the policy that stands against it.
+        """
+        kinds = {spec.kind for spec in study.analyses}
+        if not kinds <= set(self.analyses):
+            raise _forbidden(f"the analyses {sorted(kinds - set(self.analyses))} are not allowed", "analyses")
+        if study.governance.profile not in self.profiles:
+            raise _forbidden(
+                f"the governance profile {study.governance.profile!r} is not accepted", "profiles"
+            )
+        if clear_sum and "clear_sum" not in self.unsafe:
+            raise _forbidden(
+                "the sum would travel in clear, so the coordinator sees this site's share", "unsafe"
+            )
+        if plan.exact and "no_noise" not in self.unsafe:
+            raise _forbidden("the study would be answered without noise", "unsafe")
+
+    def to_toml(self) -> str:
+        """Return the policy as the file that `load_policy` reads, with a comment on every line."""
+        return (
+            "# What this site answers at all. Approvals bind to this file: after a change, approve again.\n"
+            f"site = {quoted(self.site)}\nentity = {quoted(self.entity)}          # legal entity\n"
+            f"operator = {quoted(self.operator)}        # who runs the machines\n"
+            f"analyses = {listed(self.analyses)}\n"
+            f"profiles = {listed(self.profiles)}        # governance profiles accepted; "
+            "'none' is for simulations\n"
+            f"unsafe = {listed(self.unsafe)}            # 'clear_sum': the coordinator may see this "
+            "site's noised share\n"
+            f"study_signers = {listed(self.study_signers)}     # empty: any signed study is looked at\n\n"
+            "[budget]                # of all patients of this site, for life\n"
+            f"epsilon = {self.budget.epsilon!r}\ndelta = {self.budget.delta!r}\n"
+        )
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a site's policy.
+
+    Raises:
+      StudyInvalid: unreadable, not TOML, an unknown key, or a value out of range.
+    """
+    return load_toml(
+        path, Policy, failure=StudyInvalid, what="the policy", do="run `fedvalue site init` first"
+    )
+
+
+def _forbidden(what: str, key: str) -> PolicyForbids:
+    return PolicyForbids(what, where=f"policy.toml {key}", do="the site's officer decides; nothing was sent")

@@ -1,0 +1,160 @@
+"""A site's home folder: policy, keys, records, ledger, approved studies and audit log, in known places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from fedvalue.client.governance.ledger import Ledger
+from fedvalue.client.governance.policy import Policy, load_policy
+from fedvalue.errors import OutputError
+from fedvalue.privacy.accounting import Budget
+from fedvalue.study.keys import load_key, make_key
+from fedvalue.study.roster import Site
+from fedvalue.study.signature import public_hex
+
+Clock = Callable[[], datetime]
+"""Returns the present, with its time zone."""
+
+
+def system_clock() -> datetime:
+    """Return the machine's present in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHome:
+    """The folder of one site.
+
+    Attributes:
+      folder: Where it is; mode 0700.
+      policy: The site's policy as read from the folder.
+      clock: Tells the time.
+    """
+
+    folder: Path
+    policy: Policy
+    clock: Clock = system_clock
+
+    @classmethod
+    def create(cls, folder: Path, policy: Policy, clock: Clock = system_clock) -> SiteHome:
+        """Make a home: policy file, site key, officer key, empty ledger.
+
+        Raises:
+          OutputError: there is a home already, or the folder cannot be written.
+        """
+        home = cls(folder, policy, clock)
+        if home.policy_file.exists():
+            raise OutputError(
+                "there is a site home already",
+                where=str(folder),
+                do="a ledger is for life; use another folder",
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+        except OSError as error:
+            raise OutputError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from error
+        key = make_key(home.site_key_file)
+        make_key(home.officer_key_file)
+        budget = Budget(policy.budget.epsilon, policy.budget.delta)
+        Ledger.create(home.ledger_file, budget, key, clock).close()
+        write_atomically(home.policy_file, policy.to_toml().encode())
+        return home
+
+    @classmethod
+    def open(cls, folder: Path, clock: Clock = system_clock) -> SiteHome:
+        """Read the home at ``folder``.
+
+        Raises:
+          StudyInvalid: there is none, or its policy is not valid.
+        """
+        return cls(folder, load_policy(folder / "policy.toml"), clock)
+
+    @property
+    def policy_file(self) -> Path:
+        """The policy."""
+        return self.folder / "policy.toml"
+
+    @property
+    def site_key_file(self) -> Path:
+        """The key that signs replies and ledger entries."""
+        return self.folder / "keys" / "site.pem"
+
+    @property
+    def officer_key_file(self) -> Path:
+        """The key that signs approvals."""
+        return self.folder / "keys" / "officer.pem"
+
+    @property
+    def records_file(self) -> Path:
+        """The site's records, one DuckDB file."""
+        return self.folder / "records.duckdb"
+
+    @property
+    def ledger_file(self) -> Path:
+        """The privacy ledger."""
+        return self.folder / "ledger.sqlite"
+
+    @property
+    def audit_file(self) -> Path:
+        """The audit log: who asked what, and what was refused; never a patient or a count."""
+        return self.folder / "audit.jsonl"
+
+    def study_folder(self, study_hash: str) -> Path:
+        """Return the folder of one approved study."""
+        return self.folder / "studies" / study_hash
+
+    def site_key(self) -> Ed25519PrivateKey:
+        """Read the site's key."""
+        return load_key(self.site_key_file)
+
+    def officer_key(self) -> Ed25519PrivateKey:
+        """Read the officer's key."""
+        return load_key(self.officer_key_file)
+
+    def ledger(self) -> Ledger:
+        """Open the ledger, verifying all of it.
+
+        Raises:
+          LedgerError: broken, busy, or its budget is not the policy's.
+        """
+        budget = Budget(self.policy.budget.epsilon, self.policy.budget.delta)
+        return Ledger.open(self.ledger_file, self.site_key(), self.clock, budget=budget)
+
+    def card(self) -> Site:
+        """Return this site's entry of a roster."""
+        return Site(
+            id=self.policy.site,
+            entity=self.policy.entity,
+            operator=self.policy.operator,
+            public_key=public_hex(self.site_key()),
+            officer_key=public_hex(self.officer_key()),
+        )
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write ``data`` to ``path`` whole or not at all, with ``mode`` before the first byte.
+
+    Raises:
+      OutputError: the place cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot be written: {error.strerror}", where=str(path), do="choose a folder that you may write"
+        ) from error
