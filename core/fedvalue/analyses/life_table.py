@@ -99,7 +99,7 @@ class SurvivalEstimate:
 
 
 def reach(table: RiskTable) -> int:
-    """Return how many intervals the curve may use: up to the first whose noise exceeds a third of its count."""
+    """Return how many intervals may be used: up to the first whose noise exceeds a third of its count."""
     risk, events = table.exposed_noise
     sd = np.sqrt((risk**2).sum(axis=1) + (events**2).sum(axis=1))
     bad = sd > np.maximum(table.exposed, 0.0) / 3

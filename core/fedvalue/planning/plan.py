@@ -8,7 +8,7 @@ roster, in exact arithmetic; the coordinator only names a release of it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -129,14 +129,25 @@ class Plan:
         """Return the SHA-256 of everything that fixes a release, 64 hexadecimal digits."""
         t = self.thresholds
         content: dict[str, Any] = {
-            "study": self.study_hash, "roster": self.roster_hash, "release": release.label,
-            "n": t.sites, "t": t.answers, "c": t.colluding, "log2_scale": LOG2_SCALE, "exact": self.exact,
+            "study": self.study_hash,
+            "roster": self.roster_hash,
+            "release": release.label,
+            "n": t.sites,
+            "t": t.answers,
+            "c": t.colluding,
+            "log2_scale": LOG2_SCALE,
+            "exact": self.exact,
             "blocks": [
-                {"name": b.name, "dimension": b.dimension, "bound_squared": str(b.bound_squared), "rho": str(b.rho_units),
-                 "gamma": str(g)}
+                {
+                    "name": b.name,
+                    "dimension": b.dimension,
+                    "bound_squared": str(b.bound_squared),
+                    "rho": str(b.rho_units),
+                    "gamma": str(g),
+                }
                 for b, g in zip(release.blocks, release.scales.gammas, strict=True)
             ],
-        }  # fmt: skip
+        }
         return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
@@ -187,10 +198,8 @@ def plan_on(study: Study, limits: Thresholds, roster_hash: str, *, unsafe_exact:
             parts.append(part)
             for block, weight in zip(part.ask.blocks, part.ask.weights, strict=True):
                 price = rho * share * weight / len(asks)
-                blocks.append(
-                    Block(block_name(part, block), block.dimension, block.bound_squared, block.counting,
-                          price.numerator // price.denominator)
-                )  # fmt: skip
+                units = price.numerator // price.denominator
+                blocks.append(replace(block, name=block_name(part, block), rho_units=units))
         releases.append(
             _release(f"release-{k + 1}", tuple(parts), tuple(blocks), study, limits, unsafe_exact)
         )
@@ -225,7 +234,9 @@ def _release(
         if planned.rho_units() > sum(b.rho_units for b in blocks):
             raise PrivacyError("the scales cost more than the plan gives them", where=label)
     ring_fits(
-        patient_cap=study.privacy.patient_cap, bound_squared=planned.charged_bound_squared,
-        sites=limits.sites, log2_scale=LOG2_SCALE,
-    )  # fmt: skip
+        patient_cap=study.privacy.patient_cap,
+        bound_squared=planned.charged_bound_squared,
+        sites=limits.sites,
+        log2_scale=LOG2_SCALE,
+    )
     return PlannedRelease(label, parts, blocks, planned, exact)

@@ -66,7 +66,7 @@ def analyses_in_words(study: Study) -> list[str]:
     for spec in study.analyses:
         endpoint = study.endpoints[spec.endpoint]
         groups = f", by {' and '.join(spec.by)}" if spec.by else ""
-        share = f"{spec.budget:.0%} of the budget"
+        share = f"{spec.budget * 100:.3g}% of the budget"
         if isinstance(spec, Proportion) and isinstance(endpoint, Binary):
             missing = (
                 "a missing outcome counts as failure"
@@ -78,8 +78,8 @@ def analyses_in_words(study: Study) -> list[str]:
         if isinstance(spec, KaplanMeier) and isinstance(endpoint, TimeToEvent):
             entry = "day zero" if study.entry_at_origin(spec) else "the day of their genomic report"
             found.append(
-                f"Survival without {' or '.join(endpoint.events)} over {endpoint.until}, in steps of {endpoint.grid}"
-                f"{groups}; patients count from {entry}; {share}."
+                f"Survival without {' or '.join(endpoint.events)} over {endpoint.until}, "
+                f"in steps of {endpoint.grid}{groups}; patients count from {entry}; {share}."
             )
     return found
 
@@ -87,41 +87,24 @@ def analyses_in_words(study: Study) -> list[str]:
 def in_words(study: Study, plan: Plan) -> str:
     """Return the preview as text for people."""
     facts = preview(study, plan)
-    own = facts["epsilon_own_share"]
+    charter = study.study
     lines = [
-        f"{study.study.title.read('en')} ({study.study.id})",
-        f"Question: {study.study.question.read('en')}",
-        f"Asked by {study.study.principal_investigator}, from {study.study.valid.start} until {study.study.valid.until}.",
+        f"{charter.title.read('en')} ({charter.id})",
+        f"Question: {charter.question.read('en')}",
+        f"Asked by {charter.principal_investigator}, from {charter.valid.start} until {charter.valid.until}.",
         "",
         "What is asked",
         *(f"  {n}. {sentence}" for n, sentence in enumerate(facts["analyses"], start=1)),
         "",
         "Of whom",
-        f"  {facts['sites']} hospitals; {facts['must_answer']} must answer; up to {facts['colluding']} may collude "
-        f"with the coordinator and up to {facts['dropouts']} may fail.",
+        f"  {_federation_in_words(facts)}",
         f"  A stratum under {study.federation.min_released_patients} released patients is not reported.",
         "",
         "What leaves a hospital",
-        *(
-            f"  {release['label']}: {release['numbers']} numbers, each with noise; "
-            + "; ".join(
-                f"{b['name']}: {b['numbers']} numbers, one patient moves them by at most "
-                f"{b['one_patient_moves_at_most']:.3g}, noise of the total +-{b['noise_sd']:.3g}"
-                for b in release["blocks"]
-            )
-            for release in facts["releases"]
-        ),
+        *(f"  {_release_in_words(release, exact=plan.exact)}" for release in facts["releases"]),
         "",
         "At what price",
-        f"  epsilon {study.privacy.epsilon:g} at delta {study.privacy.delta:g} for the whole study, per patient "
-        f"(rho {facts['rho']:.5f}), against the coordinator and {facts['colluding']} colluding sites"
-        " once sums are masked.",
-        f"  In this version the sum travels in clear: against the coordinator a site's own share has epsilon "
-        f"{own:.3g}, and that is what each ledger is charged."
-        if own is not None
-        else "  No noise: there is no promise at all.",
-        f"  One person may appear at {study.privacy.max_sites_per_patient.value} site(s) "
-        f"({study.privacy.max_sites_per_patient.basis}).",
+        *(f"  {sentence}" for sentence in _price_in_words(study, facts)),
     ]
     if facts["payments"]:
         lines += ["", "What it may move", *(f"  {text}" for text in facts["payments"])]
@@ -130,3 +113,38 @@ def in_words(study: Study, plan: Plan) -> str:
     if study.governance.profile == "none":
         lines += ["", "Governance profile 'none': for simulations; a hospital's default policy refuses it."]
     return "\n".join(lines)
+
+
+def _federation_in_words(facts: dict[str, Any]) -> str:
+    return (
+        f"{facts['sites']} hospitals; {facts['must_answer']} must answer; up to {facts['colluding']} "
+        f"may collude with the coordinator and up to {facts['dropouts']} may fail."
+    )
+
+
+def _release_in_words(release: dict[str, Any], *, exact: bool) -> str:
+    blocks = (
+        f"{b['name']}: {b['numbers']} numbers, one patient moves them by at most "
+        f"{b['one_patient_moves_at_most']:.3g}, noise of the total +-{b['noise_sd']:.3g}"
+        for b in release["blocks"]
+    )
+    noise = "WITHOUT noise" if exact else "each with noise"
+    return f"{release['label']}: {release['numbers']} numbers, {noise}; {'; '.join(blocks)}"
+
+
+def _price_in_words(study: Study, facts: dict[str, Any]) -> list[str]:
+    privacy, own = study.privacy, facts["epsilon_own_share"]
+    repeated = privacy.max_sites_per_patient
+    appears = f"One person may appear at {repeated.value} site(s) ({repeated.basis})."
+    if own is None:
+        return ["No noise: there is no promise at all.", appears]
+    promised = (
+        f"epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for the whole study, per patient "
+        f"(rho {facts['rho']:.5f}), against the coordinator and {facts['colluding']} colluding sites "
+        "once sums are masked."
+    )
+    charged = (
+        "In this version the sum travels in clear: against the coordinator a site's own share has "
+        f"epsilon {own:.3g}, and that is what each ledger is charged."
+    )
+    return [promised, charged, appears]

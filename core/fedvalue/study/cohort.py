@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from fedvalue.study.model import Code, Level, Name, Part, Window
+from fedvalue.study.model import Code, Level, Line, Name, Part, Window
 
 
 class Index(Part):
@@ -100,7 +100,7 @@ class Variable(Part):
     levels: tuple[Level, ...] = Field(default=(), strict=False)
     clip: tuple[float, float] | None = Field(default=None, strict=False)
     window: Window | None = None
-    unit: str | None = None
+    unit: Line | None = None
 
     @model_validator(mode="after")
     def _one_source_one_shape(self) -> Self:
@@ -118,6 +118,8 @@ class Variable(Part):
             raise ValueError("a numeric variable states its unit")
         if (self.claims is not None) != (self.window is not None):
             raise ValueError("claims need a window, and nothing else takes one")
+        if self.claims is not None and self.clip is None:
+            raise ValueError("claims are money: they take a clip, and no levels")
         return self
 
     @property

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from fedvalue.study.model import Duration, Name, Part, duration_days
 
-_BEST_BY = re.compile(r"best by day (\d+)")
-_STATUS_AT = re.compile(r"status at day (\d+) within (\d+) days")
+_BEST_BY = re.compile(r"best by day ([0-9]{1,5})")
+_STATUS_AT = re.compile(r"status at day ([0-9]{1,5}) within ([0-9]{1,5}) days")
 MAX_INTERVALS = 4000
 """Most intervals of a time grid; a daily grid over ten years fits."""
 
@@ -48,7 +48,9 @@ class Binary(Part):
         if self.method is None or self.what is None or self.column is not None:
             raise ValueError("source = 'response' takes method and what, and no column")
         if _BEST_BY.fullmatch(self.what) is None and _STATUS_AT.fullmatch(self.what) is None:
-            raise ValueError("what is 'best by day N' or 'status at day N within M days'")
+            raise ValueError(
+                "what is 'best by day N' or 'status at day N within M days', N and M of five digits at most"
+            )
         return self
 
     @property

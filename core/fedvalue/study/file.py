@@ -46,9 +46,13 @@ def parse(raw: bytes, *, where: str) -> Study:
             f"the study is larger than {MAX_BYTES} bytes", where=where, do="a study is a few pages"
         )
     return parse_toml(
-        raw, Study, failure=StudyInvalid, what="the study", where=where,
+        raw,
+        Study,
+        failure=StudyInvalid,
+        what="the study",
+        where=where,
         do="see docs/study-file.md for every key and its values",
-    )  # fmt: skip
+    )
 
 
 def canonical(study: Study) -> bytes:

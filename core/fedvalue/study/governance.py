@@ -77,8 +77,16 @@ class Governance(Part):
             )
 
 
-_COMMON = ("purpose", "legal_basis.hospital", "legal_basis.payer", "ethics", "data_use_agreement",
-           "accountable_officer", "retention", "server_location")  # fmt: skip
+_COMMON = (
+    "purpose",
+    "legal_basis.hospital",
+    "legal_basis.payer",
+    "ethics",
+    "data_use_agreement",
+    "accountable_officer",
+    "retention",
+    "server_location",
+)
 _REQUIRED: dict[str, tuple[str, ...]] = {
     "none": (),
     "cn": (*_COMMON, "registration", "impact_assessment", "foreign_recipients", "genetic_resources.report"),

@@ -64,7 +64,7 @@ class Roster(Part):
         )
 
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical form, 64 hexadecimal digits; the order of sites does not matter."""
+        """Return the SHA-256 of the canonical form in hexadecimal; the order of sites does not matter."""
         sites = sorted((site.model_dump(mode="json") for site in self.site), key=lambda s: str(s["id"]))
         return hashlib.sha256(rfc8785.dumps({"site": sites})).hexdigest()
 
@@ -76,9 +76,12 @@ def load_roster(path: Path) -> Roster:
       StudyInvalid: unreadable, not TOML, an unknown key, or a site, entity or key twice.
     """
     return load_toml(
-        path, Roster, failure=StudyInvalid, what="the roster",
+        path,
+        Roster,
+        failure=StudyInvalid,
+        what="the roster",
         do="join the hospitals' cards (`fedvalue site card`) into one file",
-    )  # fmt: skip
+    )
 
 
 def card(site: Site) -> str:

@@ -11,14 +11,14 @@ from pydantic import Field, model_validator
 from fedvalue.study.cohort import Cohort, Variable
 from fedvalue.study.endpoints import Binary, Endpoint, TimeToEvent
 from fedvalue.study.governance import Governance
-from fedvalue.study.model import Duration, Name, Part, StudyId, duration_days
+from fedvalue.study.model import Duration, Line, Name, Part, StudyId, duration_days
 
 
 class Text(Part):
     """The same sentence in English and Chinese; either may be missing, not both."""
 
-    en: str | None = None
-    zh: str | None = None
+    en: Line | None = None
+    zh: Line | None = None
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -50,7 +50,7 @@ class Charter(Part):
     id: StudyId
     title: Text
     question: Text
-    principal_investigator: str = Field(min_length=1)
+    principal_investigator: Line = Field(min_length=1)
     valid: Validity
 
 
@@ -152,7 +152,12 @@ class Payment(Part):
     standard: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)+$")
     mechanism: Literal["outcome_linked_cohort"]
     purpose: Literal["set"]
-    uses: str
+    uses: Line
+
+    @model_validator(mode="after")
+    def _stratum_parses(self) -> Self:
+        _ = self.stratum
+        return self
 
     @property
     def endpoint(self) -> str:
@@ -171,7 +176,7 @@ class Payment(Part):
         for part in parts:
             variable, equals, level = part.partition("=")
             if not equals or not level.strip() or variable.strip() in levels:
-                raise ValueError(f"{part!r} is not variable=level")
+                raise ValueError(f"uses: {part!r} is not variable=level")
             levels[variable.strip()] = level.strip()
         return levels
 
@@ -229,13 +234,15 @@ class Study(Part):
         for position, payment in enumerate(self.payments):
             where = f"payments[{position}].uses"
             stratum = payment.stratum
-            for analysis in self.analyses:
-                if isinstance(analysis, Proportion) and analysis.endpoint == payment.endpoint:
-                    if set(analysis.by) == set(stratum):
-                        break
-            else:
+            if not any(
+                isinstance(analysis, Proportion)
+                and analysis.endpoint == payment.endpoint
+                and set(analysis.by) == set(stratum)
+                for analysis in self.analyses
+            ):
                 raise ValueError(
-                    f"{where} = {payment.uses!r} needs a proportion of {payment.endpoint!r} by {sorted(stratum)}"
+                    f"{where} = {payment.uses!r} needs a proportion of {payment.endpoint!r} "
+                    f"by {sorted(stratum)}"
                 )
             for name, level in stratum.items():
                 if level not in self.variables[name].levels:

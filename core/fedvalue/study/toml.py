@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -43,30 +43,49 @@ def parse_toml(
     """
     try:
         document = tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # tomllib also lets the errors of int() and of its own depth through.
         raise failure(
             f"{what} is not a TOML file: {error}", where=where, do="mend the line that is named"
         ) from error
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise failure(f"{what} is not valid: {problems(error)}", where=where, do=do) from None
+        raise failure(f"{what} is not valid: {problems(error, document)}", where=where, do=do) from None
 
 
-def problems(error: ValidationError) -> str:
-    """Return every problem as ``key: what is wrong``, joined by semicolons."""
+def problems(error: ValidationError, document: object = None) -> str:
+    """Return every problem as ``key: what is wrong``, joined by semicolons.
+
+    Args:
+      error: What pydantic found.
+      document: What was validated: pydantic names a union's choice like a key, and only the document tells.
+    """
     found = []
     for item in error.errors(include_url=False):
-        if item["type"] == "too_short" and len(error.errors()) > 1:
+        if item["type"] == "too_short" and error.error_count() > 1:
             continue  # a list whose items are all invalid is also reported as empty
-        key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in item["loc"]).lstrip(
-            "."
-        )
+        steps = item["loc"] if document is None else _keys(item["loc"], document, item["type"] == "missing")
+        key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
         message = (
             "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         )
         found.append(f"{key}: {message}" if key else message)
     return "; ".join(found)
+
+
+def _keys(steps: tuple[int | str, ...], document: object, missing: bool) -> list[int | str]:
+    """Leave out the steps that are no keys of the document; the last one of a missing key is kept."""
+    here: Any = document
+    kept = []
+    for position, step in enumerate(steps):
+        known = range(len(here)) if isinstance(here, list) else here if isinstance(here, dict) else ()
+        if step in known:
+            here = here[step]
+        elif not (missing and position == len(steps) - 1):
+            continue
+        kept.append(step)
+    return kept
 
 
 def quoted(text: str) -> str:

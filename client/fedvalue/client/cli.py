@@ -1,0 +1,198 @@
+"""The hospital's commands: make a site home, load records, check and approve studies, read the ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from fedvalue.client.governance.approvals import approve as approve_study
+from fedvalue.client.governance.approvals import examine
+from fedvalue.client.governance.audit import AuditLog
+from fedvalue.client.governance.policy import Policy
+from fedvalue.client.home import SiteHome
+from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
+from fedvalue.evidence import statements
+from fedvalue.planning.words import in_words, preview
+from fedvalue.privacy import accounting
+from fedvalue.privacy.release import RHO_UNIT
+from fedvalue.study import file as study_file
+from fedvalue.study.approval import CLEAR_SUM
+from fedvalue.study.roster import card, load_roster
+from fedvalue.study.schema import Study
+from fedvalue.study.signature import Signature, fingerprint, verify
+from fedvalue.study.toml import problems
+
+app = typer.Typer(no_args_is_help=True, help="A hospital's node: load records, check and approve studies.")
+
+Home = Annotated[Path, typer.Argument(help="The site's home folder.", show_default=False)]
+StudyFile = Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)]
+RosterFile = Annotated[Path, typer.Option(help="The roster: the hospitals' cards in one TOML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command()
+def init(
+    home: Home,
+    site: Annotated[str, typer.Option(help="Short id of this hospital on the roster.")],
+    entity: Annotated[str, typer.Option(help="Legal entity.")],
+    epsilon: Annotated[float, typer.Option(help="Privacy of all patients of this site, for life.")],
+    operator: Annotated[str | None, typer.Option(help="Who runs the machines; default: the entity.")] = None,
+    delta: Annotated[float, typer.Option(help="For life; at most 1/(10 x patients).")] = 1e-6,
+    allow: Annotated[list[str] | None, typer.Option(help="Analyses to answer; default: all.")] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="Governance profiles to accept; default: cn eu us.")
+    ] = None,
+    unsafe: Annotated[
+        list[str] | None,
+        typer.Option(help="Allow what lowers protection: clear_sum (this version's sums travel in clear)."),
+    ] = None,
+) -> None:
+    """Make a site home: a minimal policy, keys made here, and an empty privacy ledger.
+
+    The ledger's budget is for life. Edit policy.toml afterwards to narrow what is answered; every approval
+    binds to the policy as it was.
+    """
+    chosen: dict[str, object] = {
+        "site": site,
+        "entity": entity,
+        "operator": operator or entity,
+        "budget": {"epsilon": epsilon, "delta": delta},
+        "unsafe": unsafe or [],
+    }
+    if allow:
+        chosen["analyses"] = allow
+    if profile:
+        chosen["profiles"] = profile
+    try:
+        policy = Policy.model_validate(chosen)
+    except ValidationError as error:
+        raise StudyInvalid(f"the policy is not valid: {problems(error)}", where="command line") from None
+    made = SiteHome.create(home, policy)
+    typer.echo(f"made {made.folder}: policy.toml, keys, ledger with epsilon {epsilon:g} for life")
+    shown = fingerprint(made.card().public_key)
+    typer.echo(f"site key fingerprint {shown}; give `fedvalue site card` to the federation")
+
+
+@app.command("card")
+def show_card(home: Home) -> None:
+    """Print this site's entry of a roster (public keys only)."""
+    typer.echo(card(SiteHome.open(home).card()), nl=False)
+
+
+@app.command()
+def load(
+    home: Home,
+    source: Annotated[Path, typer.Option("--from", help="Folder with the hospital's tables.")],
+    mapping: Annotated[Path, typer.Option(help="MAP.toml: from local columns and codes to ours.")],
+    as_json: AsJson = False,
+) -> None:
+    """Load the hospital's tables into its records, and report every row that was left out, by reason.
+
+    The report stays here (load-report.json in the home). Studies approved before keep their frozen rows.
+    """
+    from fedvalue.client.records.load import load as load_records
+    from fedvalue.client.records.mapping import load_mapping
+
+    opened = SiteHome.open(home)
+    report = load_records(source, load_mapping(mapping), opened.records_file)
+    (opened.folder / "load-report.json").write_text(report.json_text(), encoding="utf-8")
+    AuditLog(opened.audit_file, opened.clock).write("loaded")
+    typer.echo(report.json_text() if as_json else report.plain_text(), nl=False)
+
+
+@app.command()
+def check(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = False) -> None:
+    """Say whether this site could answer a study, and what exactly would leave; nothing is approved."""
+    opened, read, sites = SiteHome.open(home), _signed_study(home, study), load_roster(roster)
+    plan = examine(opened, read, sites, unsafe=(CLEAR_SUM,))
+    with opened.ledger() as ledger:
+        left = ledger.remaining_units()
+    facts = preview(read, plan)
+    enough = left >= sum(release.scales.rho_units(1) for release in plan.releases)
+    epsilon_left = accounting.epsilon(left, opened.policy.budget.delta)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {**facts, "epsilon_left": epsilon_left, "budget_is_enough": enough}, ensure_ascii=False
+            )
+        )
+    else:
+        typer.echo(in_words(read, plan))
+        typer.echo(
+            f"\nThis site's budget: epsilon {epsilon_left:.3g} left; {'enough' if enough else 'NOT enough'}."
+        )
+    if not enough:
+        raise PolicyForbids("the budget that is left is not enough", where="ledger", do="nothing was charged")
+
+
+@app.command()
+def approve(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = False) -> None:
+    """Approve a study as this site's officer: freezes the cohort and signs for exactly this study and roster.
+
+    From then on this site answers the study's planned releases, and nothing else. A changed study, roster
+    or policy needs a new approval.
+    """
+    opened, read, sites = SiteHome.open(home), _signed_study(home, study), load_roster(roster)
+    approval, snapshot = approve_study(opened, read, sites, unsafe=(CLEAR_SUM,))
+    if as_json:
+        typer.echo(approval.model_dump_json())
+    else:
+        typer.echo(f"approved {approval.study_hash} on {approval.day}, rows frozen ({snapshot.content[:16]})")
+
+
+@app.command("ledger")
+def show_ledger(home: Home, as_json: AsJson = False) -> None:
+    """Show what was spent of the site's privacy, after checking the ledger's chain and signatures."""
+    opened = SiteHome.open(home)
+    with opened.ledger() as ledger:
+        debits = [entry for entry in ledger.entries() if entry.kind == "debit"]
+        left, budget, spent = (
+            ledger.remaining_units(),
+            ledger.budget,
+            ledger.budget.epsilon_of(ledger.spent()),
+        )
+    epsilon_left = accounting.epsilon(left, budget.delta)
+    if as_json:
+        entries = [json.loads(entry.content()) for entry in debits]
+        facts = {"epsilon": budget.epsilon, "delta": budget.delta, "epsilon_spent": spent}
+        typer.echo(json.dumps({**facts, "epsilon_left": epsilon_left, "debits": entries}))
+        return
+    table = Table(
+        "no", "time", "study", "release", "attempt", "rho", title=f"Privacy ledger of {opened.policy.site}"
+    )
+    for entry in debits:
+        rho = float((entry.price.rho_units or 0) * RHO_UNIT)
+        study, release, attempt = entry.attempt
+        table.add_row(str(entry.number), entry.time, study[:16], release, str(attempt), f"{rho:.6f}")
+    Console().print(table)
+    typer.echo(
+        f"spent epsilon {spent:.4g} of {budget.epsilon:g} at delta {budget.delta:g}, for life; "
+        f"{epsilon_left:.4g} left"
+    )
+
+
+def _signed_study(home: Path, path: Path) -> Study:
+    """Read a study and its signature beside it; who may sign is the policy's business."""
+    read = study_file.load(path)
+    policy = SiteHome.open(home).policy
+    target = path.with_name(path.name + ".sig")
+    try:
+        signature = Signature.model_validate_json(target.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise SignatureInvalid(
+            "the study is not signed", where=str(target), do="ask its author to run `fedvalue study sign`"
+        ) from error
+    if signature.role != "study":
+        raise SignatureInvalid("the signature is not one of a study", where=str(target))
+    verify(statements.study_statement(study_file.digest(read)), signature, where=str(target))
+    if policy.study_signers and signature.public_key not in policy.study_signers:
+        raise PolicyForbids(
+            "the study is signed by somebody whose studies are not looked at", where="study_signers"
+        )
+    return read

@@ -1,0 +1,103 @@
+"""What a load read, kept and left out. A file for the hospital: reasons and line numbers, never a value."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+SHOWN_LINES = 5
+"""How many line numbers are named per reason."""
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LeftOut(_Line):
+    """Rows, or single values, that broke one rule.
+
+    Attributes:
+      reason: The rule.
+      rows: How many.
+      file: The file they stand in, below the hospital's folder.
+      lines: Lines of the first few, the first line of a file being 1.
+    """
+
+    reason: str
+    rows: int
+    file: str
+    lines: tuple[int, ...] = ()
+
+
+class FileReport(_Line):
+    """One file as it was read.
+
+    Attributes:
+      file: Path below the hospital's folder.
+      rows: Rows that parsed.
+      left_out: Lines that did not.
+    """
+
+    file: str
+    rows: int
+    left_out: tuple[LeftOut, ...] = ()
+
+
+class TableReport(_Line):
+    """One table of the mapping.
+
+    Attributes:
+      table: Its key in the mapping, such as ``drug[0]``.
+      read: Rows looked at: of a list of codes or genes, one for each entry.
+      kept: Rows that are now in the store.
+      left_out: Rows that are not, by reason.
+      blanked: Single values that are now unknown in rows that were kept, by reason.
+    """
+
+    table: str
+    read: int
+    kept: int
+    left_out: tuple[LeftOut, ...] = ()
+    blanked: tuple[LeftOut, ...] = ()
+
+
+class LoadReport(_Line):
+    """A whole load.
+
+    Attributes:
+      files: Every file that was read.
+      tables: Every table of the mapping.
+      rows: Canonical table to its number of rows.
+      absent: Optional files that are not there or empty.
+    """
+
+    files: tuple[FileReport, ...]
+    tables: tuple[TableReport, ...]
+    rows: dict[str, int]
+    absent: tuple[str, ...] = ()
+
+    def json_text(self) -> str:
+        """Return the report as JSON, for programs at the hospital."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def plain_text(self) -> str:
+        """Return the report for a terminal, one line a finding."""
+        lines = ["Files"]
+        for file in self.files:
+            lines.append(f"  {file.file}: {file.rows} rows")
+            lines += [_finding(item) for item in file.left_out]
+        lines += [f"  {path}: not there or empty, optional" for path in self.absent]
+        lines.append("Tables")
+        for table in self.tables:
+            lines.append(f"  {table.table}: {table.read} read, {table.kept} kept")
+            lines += [_finding(item) for item in table.left_out]
+            lines += [_finding(item, "value now unknown: ") for item in table.blanked]
+        lines.append("In the store")
+        lines += [f"  {name}: {count} rows" for name, count in self.rows.items()]
+        return "\n".join(lines) + "\n"
+
+
+def _finding(item: LeftOut, prefix: str = "left out: ") -> str:
+    shown = ", ".join(map(str, item.lines))
+    more = ", ..." if item.rows > len(item.lines) and item.lines else ""
+    where = f" ({item.file}, line {shown}{more})" if shown else f" ({item.file})"
+    return f"    {prefix}{item.rows} x {item.reason}{where}"

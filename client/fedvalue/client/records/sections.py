@@ -1,0 +1,193 @@
+"""The tables that a mapping file may hold: patients, treatments, outcomes, claims, variants, tests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from fedvalue.client.records.cells import Cell, Day, Section
+from fedvalue.study.model import Name
+
+METHODS = ("recist", "clinician", "report_text")
+STATUSES = ("CR", "PR", "SD", "PD", "NE")
+KINDS = ("death", "progression", "relapse", "new_treatment", "discontinuation")
+CENSORED = "censored"
+RESULTS = ("mutated", "wild type", "not tested", "fusion", "ex19del")
+"""Words for what a panel found in a gene."""
+
+Gene = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@_-]{0,39}$")]
+
+
+class Patient(Section):
+    """The one table with one row per patient."""
+
+    file: Name
+    patient_id: Cell
+    origin: Day | None = None
+    attributes: dict[Name, Cell] = {}
+
+    @model_validator(mode="after")
+    def _origin_is_a_day(self) -> Self:
+        if self.origin is not None and self.origin.duration is not None:
+            raise ValueError("origin is a date or a day; a duration counts from it")
+        if reserved := {"patient_id", "origin"} & set(self.attributes):
+            raise ValueError(f"attributes: the name {sorted(reserved)[0]!r} is taken")
+        return self
+
+
+class Drug(Section):
+    """Starts of treatments."""
+
+    file: Name
+    patient_id: Cell
+    day: Day
+    code: Cell
+    line: Cell | None = None
+
+
+class Coded(Section):
+    """Diagnoses or procedures."""
+
+    file: Name
+    patient_id: Cell
+    day: Day
+    code: Cell
+
+
+class Response(Section):
+    """Assessments of response."""
+
+    file: Name
+    patient_id: Cell
+    day: Day
+    method: Cell
+    status: Cell
+
+    @model_validator(mode="after")
+    def _codes(self) -> Self:
+        self.method.require_results(METHODS, "method")
+        self.status.require_results(STATUSES, "status")
+        return self
+
+
+class Event(Section):
+    """Deaths, progressions and the like."""
+
+    file: Name
+    patient_id: Cell
+    day: Day
+    kind: Cell
+
+    @model_validator(mode="after")
+    def _codes(self) -> Self:
+        self.kind.require_results(KINDS, "kind")
+        return self
+
+
+class FollowUp(Section):
+    """Last day a patient is known to have been followed."""
+
+    file: Name
+    patient_id: Cell
+    day: Day
+
+
+class Claim(Section):
+    """Paid claims."""
+
+    file: Name
+    patient_id: Cell
+    day: Day
+    total_paid: Cell
+    currency: Cell
+    claim_id: Cell | None = None
+    patient_paid: Cell | None = None
+
+
+class Survival(Section):
+    """A time and a flag in one row: an event where the flag says so, and the follow-up."""
+
+    file: Name
+    patient_id: Cell
+    time: Day
+    event: Cell
+
+    @model_validator(mode="after")
+    def _codes(self) -> Self:
+        self.event.require_results((*KINDS, CENSORED), "event")
+        return self
+
+
+class Variant(Section):
+    """Variants, one row each; a MAF or VCF needs no column names.
+
+    Attributes:
+      tested: Who was tested, as far as this file tells.
+      genes: What was looked at in them; empty: every gene.
+      report: Day of the genomic report.
+    """
+
+    file: Name
+    patient_id: Cell | None = None
+    gene: Cell | None = None
+    protein_change: Cell | None = None
+    effect: Cell | None = None
+    tested: Literal["listed", "all patients", "nobody"] = "nobody"
+    genes: tuple[Gene, ...] = Field(default=(), strict=False)
+    report: Day | None = None
+
+
+def _genes(value: object) -> object:
+    return {"symbols": value} if isinstance(value, list | tuple) else {"cell": value}
+
+
+class Genes(Section):
+    """Gene symbols, the same for every row or out of a cell."""
+
+    symbols: tuple[Gene, ...] = Field(default=(), strict=False)
+    cell: Cell | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.symbols and self.cell is None:
+            raise ValueError("name at least one gene")
+        return self
+
+
+class Test(Section):
+    """Which genes were looked at, and when that was reported."""
+
+    file: Name
+    patient_id: Cell
+    genes: Annotated[Genes, BeforeValidator(_genes)]
+    day: Day | None = None
+
+
+class Panel(Section):
+    """Wide columns, one per gene.
+
+    Attributes:
+      genes: Gene symbol to column.
+      codes: Local code to one of `RESULTS` or a protein change.
+      report: Day of the genomic report.
+    """
+
+    file: Name
+    patient_id: Cell
+    genes: dict[Gene, str] = Field(min_length=1)
+    codes: dict[str, str] = {"0": "wild type", "1": "mutated"}
+    report: Day | None = None
+
+    @model_validator(mode="after")
+    def _results(self) -> Self:
+        for result in self.codes.values():
+            if result not in RESULTS and not result.startswith("p."):
+                raise ValueError(
+                    f"codes: {result!r} is none of {', '.join(RESULTS)} or a protein change such as p.L858R"
+                )
+        return self
+
+
+Records = Drug | Coded | Response | Event | FollowUp | Claim | Survival | Variant | Test | Panel
+Table = Patient | Records

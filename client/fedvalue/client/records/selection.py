@@ -1,0 +1,141 @@
+"""Who is in a study at this site: the index day, then the records required and excluded, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from fedvalue.client.records.store import quoted
+from fedvalue.errors import SourceMissing
+from fedvalue.study.cohort import Cohort, Criterion
+from fedvalue.study.model import window_days
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the selection. For the site's own officer; it never leaves the site.
+
+    Attributes:
+      what: The step in words.
+      patients: How many are left after it.
+    """
+
+    what: str
+    patients: int
+
+
+def select(connection: duckdb.DuckDBPyConnection, cohort: Cohort) -> tuple[Step, ...]:
+    """Create the temporary table ``chosen(position, patient_id, index_day)``, in the order of patient ids.
+
+    Returns:
+      How many patients every step leaves.
+
+    Raises:
+      SourceMissing: the study asks for records that this site's mapping does not fill.
+    """
+    steps = [Step("patients in the store", _count(connection, "patient"))]
+    if cohort.index.first == "patient":
+        connection.execute(
+            "CREATE TEMP TABLE step AS SELECT patient_id, origin AS index_day FROM patient "
+            "WHERE origin IS NOT NULL"
+        )
+        steps.append(Step("with a known day of origin", _count(connection, "step")))
+    else:
+        require_tables(connection, (cohort.index.first,), f"the cohort's index ({cohort.index.first})")
+        matches, parameters = code_matches(cohort.index.codes)
+        connection.execute(
+            "CREATE TEMP TABLE step AS SELECT patient_id, min(day) AS index_day "  # noqa: S608 (own names)
+            f"FROM {cohort.index.first} x WHERE {matches} GROUP BY patient_id",
+            parameters,
+        )
+        steps.append(
+            Step(f"with a {cohort.index.first} {' or '.join(cohort.index.codes)}", _count(connection, "step"))
+        )
+    for word, criteria in (("require", cohort.require), ("exclude", cohort.exclude)):
+        for criterion in criteria:
+            _keep(connection, criterion, required=word == "require")
+            what = f"{word} {criterion.kind} {' or '.join(criterion.codes)} within {criterion.within}"
+            steps.append(Step(what, _count(connection, "step")))
+    connection.execute(
+        "CREATE TEMP TABLE chosen AS SELECT row_number() OVER (ORDER BY patient_id) - 1 AS position, "
+        "patient_id, index_day FROM step"
+    )
+    return tuple(steps)
+
+
+def code_matches(codes: Sequence[str]) -> tuple[str, dict[str, object]]:
+    """Return the SQL condition on ``x.code`` for codes with a trailing ``*``, and its parameters."""
+    prefixes = {f"prefix{i}": code[:-1] for i, code in enumerate(codes) if code.endswith("*")}
+    exact = [code for code in codes if not code.endswith("*")]
+    parts = [f"starts_with(x.code, ${name})" for name in prefixes]
+    parameters: dict[str, object] = dict(prefixes)
+    if exact:
+        parts.append("list_contains($exact, x.code)")
+        parameters["exact"] = exact
+    return f"({' OR '.join(parts)})", parameters
+
+
+def require_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], who: str) -> None:
+    """Check that the site's mapping fills these tables.
+
+    Raises:
+      SourceMissing: names the first that it does not.
+    """
+    fed = {
+        name for (name,) in connection.execute("SELECT value FROM store_meta WHERE key = 'table'").fetchall()
+    }
+    for table in tables:
+        if table not in fed:
+            raise SourceMissing(
+                f"{who} reads the table '{table}', which this site's mapping does not fill",
+                where="the site's store",
+                do=f"add [[{table}]] to the mapping and load again, or do not approve the study",
+            )
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, criterion: Criterion, *, required: bool) -> None:
+    require_tables(connection, (criterion.kind,), f"a criterion ({criterion.kind})")
+    matches, parameters = code_matches(criterion.codes)
+    first, last = window_days(criterion.within)
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE step AS SELECT * FROM step s WHERE "  # noqa: S608 (own names)
+        f"{'' if required else 'NOT '}EXISTS "
+        f"(SELECT 1 FROM {criterion.kind} x WHERE x.patient_id = s.patient_id "
+        f"AND {matches} AND x.day - s.index_day BETWEEN $first AND $last)",
+        {**parameters, "first": first, "last": last},
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 (own names)
+    return int(row[0]) if row else 0
+
+
+def person_column(connection: duckdb.DuckDBPyConnection, name: str, where: str) -> tuple[str, str]:
+    """Return the SQL and the type of an attribute of the patients, ``p`` in SQL.
+
+    Raises:
+      SourceMissing: the site's mapping has no such attribute.
+    """
+    rows = connection.execute("DESCRIBE patient").fetchall()
+    attributes = {row[0]: row[1] for row in rows if row[0] not in ("patient_id", "origin")}
+    if name not in attributes:
+        raise SourceMissing(
+            f"the study reads the attribute {name!r} of patients, which this site's mapping does not fill",
+            where=where,
+            do=f"add it to [patient.attributes]; there are {', '.join(sorted(attributes)) or 'none'}",
+        )
+    return f"p.{quoted(name)}", str(attributes[name])
+
+
+def integers(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, object]
+) -> NDArray[np.int64]:
+    """Return the column ``value`` of a query, -1 where NULL, shape ``(n,)``."""
+    found = np.ma.asarray(connection.execute(sql, parameters).fetchnumpy()["value"])
+    filled: NDArray[np.int64] = np.ma.filled(found, -1).astype(np.int64)
+    return filled

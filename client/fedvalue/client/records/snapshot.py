@@ -1,0 +1,296 @@
+"""The frozen cohort of a study: one row per patient, written once, read by every round, checked by digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
+from fedvalue.client.records import outcomes, variables
+from fedvalue.client.records.selection import Step, select
+from fedvalue.client.records.store import MODEST, Limits, reading, writing
+from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
+from fedvalue.study.endpoints import Binary
+from fedvalue.study.file import digest
+from fedvalue.study.schema import Study
+
+_HASHED_ROWS = 20_000
+_DATED = ("drug", "response", "event", "follow_up", "condition", "procedure", "claim", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The cohort of a study as it is in the store now.
+
+    Attributes:
+      patient_ids: Ids in increasing order, shape ``(n,)``. They stay at the site.
+      cohort: The same patients, in the same order, without ids.
+      steps: How many patients each step of the selection left; for the site's officer only.
+      data_cut: Latest day of any record in the store, None where there is none.
+      calendar: True where days count from 1970-01-01.
+    """
+
+    patient_ids: NDArray[np.object_]
+    cohort: Cohort
+    steps: tuple[Step, ...]
+    data_cut: float | None
+    calendar: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What an approval binds to.
+
+    Attributes:
+      study: Hash of the study, 64 hexadecimal digits.
+      content: SHA-256 over the rows in the order of patient ids, 64 hexadecimal digits.
+      data_cut: Latest day of any record when the cohort was frozen, None where there is none.
+      calendar: True where that day counts from 1970-01-01.
+      path: The file, mode 0600.
+    """
+
+    study: str
+    content: str
+    data_cut: float | None
+    calendar: bool
+    path: Path
+
+    @property
+    def data_cut_date(self) -> date | None:
+        """The data cut as a date, None where the hospital's days are numbers."""
+        if self.data_cut is None or not self.calendar:
+            return None
+        return date(1970, 1, 1) + timedelta(days=self.data_cut)
+
+
+def build(database_path: Path, study: Study, *, limits: Limits = MODEST) -> Frozen:
+    """Compute the cohort, variables and endpoints of a study from the site's store.
+
+    Args:
+      database_path: The store that `fedvalue.client.records.load.load` wrote.
+      study: The study.
+      limits: Threads and memory.
+
+    Raises:
+      SourceMissing: no store, or the study reads what the site's mapping does not fill.
+      SourceUnreadable: the file is no store.
+      StudyInvalid: a class of variants that nobody could have.
+    """
+    with reading(database_path, limits=limits) as connection:
+        steps = select(connection, study.cohort)
+        ids = connection.execute("SELECT patient_id FROM chosen ORDER BY position").fetchall()
+        categorical = {name: item for name, item in study.variables.items() if item.categorical}
+        numeric = {name: item for name, item in study.variables.items() if not item.categorical}
+        assessed = {name: item for name, item in study.endpoints.items() if isinstance(item, Binary)}
+        timed = {name: item for name, item in study.endpoints.items() if not isinstance(item, Binary)}
+        cohort = Cohort(
+            patients=len(ids),
+            categories={
+                name: variables.category(connection, name, item) for name, item in categorical.items()
+            },
+            numbers={name: variables.number(connection, name, item) for name, item in numeric.items()},
+            binary={name: outcomes.binary(connection, name, item) for name, item in assessed.items()},
+            survival={name: outcomes.survival(connection, study, name, item) for name, item in timed.items()},
+        )
+        latest = " UNION ALL ".join(f"SELECT max(day) AS day FROM {table}" for table in _DATED)  # noqa: S608 (own names)
+        cut = connection.execute(f"SELECT max(day) FROM ({latest})").fetchone()  # noqa: S608 (own names)
+        calendar = connection.execute("SELECT value FROM store_meta WHERE key = 'calendar'").fetchone()
+    return Frozen(
+        np.array([patient for (patient,) in ids], dtype=object),
+        cohort,
+        steps,
+        None if cut is None or cut[0] is None else float(cut[0]),
+        calendar is not None and calendar[0] == "true",
+    )
+
+
+def cohort_counts(database_path: Path, study: Study, *, limits: Limits = MODEST) -> tuple[Step, ...]:
+    """Return how many patients each step of the study's selection leaves: for the site's officer, never sent.
+
+    Raises:
+      SourceMissing, SourceUnreadable, StudyInvalid: as in `build`.
+    """
+    return build(database_path, study, limits=limits).steps
+
+
+def freeze(database_path: Path, study: Study, folder: Path, *, limits: Limits = MODEST) -> Snapshot:
+    """Write the cohort of a study to ``folder`` once; later loads do not change it.
+
+    Raises:
+      OutputError: this study is frozen already, or the place cannot be written.
+      SourceMissing, SourceUnreadable, StudyInvalid: as in `build`.
+    """
+    key = digest(study)
+    path = snapshot_path(folder, key)
+    if path.exists():
+        raise OutputError(
+            "the cohort of this study is frozen already",
+            where=str(path),
+            do="withdraw the approval first; it removes it",
+        )
+    frozen = build(database_path, study, limits=limits)
+    columns = _columns(frozen.cohort)
+    content = _content(frozen.patient_ids, columns)
+    frame = pd.DataFrame(
+        {"position": np.arange(len(frozen.patient_ids)), "patient_id": frozen.patient_ids, **columns}
+    )
+    with writing(path, limits=limits) as connection:
+        connection.register("rows", frame)
+        connection.execute("CREATE TABLE cohort AS SELECT * FROM rows")
+        connection.unregister("rows")
+        connection.execute(
+            "CREATE TABLE frozen (study VARCHAR, content VARCHAR, data_cut DOUBLE, calendar BOOLEAN)"
+        )
+        connection.execute(
+            "INSERT INTO frozen VALUES (?, ?, ?, ?)", [key, content, frozen.data_cut, frozen.calendar]
+        )
+    return Snapshot(key, content, frozen.data_cut, frozen.calendar, path)
+
+
+def find_snapshot(folder: Path, study: Study, *, limits: Limits = MODEST) -> Snapshot:
+    """Return what was frozen for this study, without its rows.
+
+    Raises:
+      SourceMissing: nothing was.
+      SourceUnreadable: the file is no snapshot of this study.
+    """
+    key = digest(study)
+    path = snapshot_path(folder, key)
+    with _opened(path, limits) as connection:
+        return _stated(connection, key, path)
+
+
+def read_snapshot(
+    folder: Path, study: Study, *, content: str | None = None, limits: Limits = MODEST
+) -> Cohort:
+    """Return the frozen cohort of a study after checking that no row of it was changed.
+
+    Args:
+      folder: Where `freeze` wrote it.
+      study: The study.
+      content: The digest that the officer approved; without it the file is only checked against itself.
+      limits: Threads and memory.
+
+    Raises:
+      SourceMissing: this study was not frozen here.
+      SourceUnreadable: the rows are not those that were frozen.
+    """
+    key = digest(study)
+    path = snapshot_path(folder, key)
+    with _opened(path, limits) as connection:
+        stated = _stated(connection, key, path)
+        found = connection.execute("SELECT * EXCLUDE (position) FROM cohort ORDER BY position").fetchnumpy()
+    ids = np.asarray(found.pop("patient_id"), dtype=object)
+    columns = {
+        name: np.ma.filled(np.ma.asarray(values), np.nan if values.dtype.kind == "f" else -1)
+        for name, values in found.items()
+    }
+    computed = _content(ids, columns)
+    if computed != stated.content or (content is not None and computed != content):
+        raise SourceUnreadable(
+            "the frozen cohort is not the one that was approved",
+            where=str(path),
+            do="somebody changed the file: restore it, or withdraw the approval and approve again",
+        )
+    return _cohort(len(ids), columns, study)
+
+
+def snapshot_path(folder: Path, study_hash: str) -> Path:
+    """Return where the frozen cohort of a study stands."""
+    return folder / f"{study_hash}.duckdb"
+
+
+def _columns(cohort: Cohort) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+    """Return every array of a cohort under a name of its own, in a fixed order."""
+    columns: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {}
+    columns |= {f"category {name}": cohort.categories[name] for name in sorted(cohort.categories)}
+    columns |= {f"number {name}": cohort.numbers[name] for name in sorted(cohort.numbers)}
+    columns |= {f"status {name}": cohort.binary[name].status for name in sorted(cohort.binary)}
+    for name in sorted(cohort.survival):
+        outcome = cohort.survival[name]
+        columns |= {
+            f"entry {name}": outcome.entry,
+            f"exit {name}": outcome.exit,
+            f"event {name}": outcome.event,
+        }
+    return columns
+
+
+def _cohort(
+    patients: int, columns: dict[str, NDArray[np.float64] | NDArray[np.int64]], study: Study
+) -> Cohort:
+    """The inverse of `_columns`."""
+
+    def whole(key: str) -> NDArray[np.int64]:
+        return columns[key].astype(np.int64)
+
+    def real(key: str) -> NDArray[np.float64]:
+        return columns[key].astype(np.float64)
+
+    timed = [name for name, item in study.endpoints.items() if not isinstance(item, Binary)]
+    return Cohort(
+        patients=patients,
+        categories={
+            name: whole(f"category {name}") for name, item in study.variables.items() if item.categorical
+        },
+        numbers={
+            name: real(f"number {name}") for name, item in study.variables.items() if not item.categorical
+        },
+        binary={
+            name: BinaryOutcome(whole(f"status {name}")) for name in study.endpoints if name not in timed
+        },
+        survival={
+            name: SurvivalOutcome(real(f"entry {name}"), real(f"exit {name}"), whole(f"event {name}"))
+            for name in timed
+        },
+    )
+
+
+def _content(ids: NDArray[np.object_], columns: dict[str, NDArray[np.float64] | NDArray[np.int64]]) -> str:
+    """Return the SHA-256 over one JSON line per patient, in the order of ids; NaN is null."""
+    content = hashlib.sha256(json.dumps(["patient_id", *columns]).encode() + b"\n")
+    for lines in _lines(ids, columns):
+        content.update(lines)
+    return content.hexdigest()
+
+
+def _lines(
+    ids: NDArray[np.object_], columns: dict[str, NDArray[np.float64] | NDArray[np.int64]]
+) -> Iterator[bytes]:
+    for start in range(0, len(ids), _HASHED_ROWS):
+        part = slice(start, start + _HASHED_ROWS)
+        values = [ids[part].tolist(), *(column[part].tolist() for column in columns.values())]
+        rows = zip(*values, strict=True)
+        yield "".join(
+            json.dumps([None if value != value else value for value in row]) + "\n" for row in rows
+        ).encode()
+
+
+@contextmanager
+def _opened(path: Path, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    if not path.is_file():
+        raise SourceMissing(
+            "this study is not frozen here", where=str(path), do="approve it with `fedvalue site approve`"
+        )
+    with reading(path, limits=limits) as connection:
+        yield connection
+
+
+def _stated(connection: duckdb.DuckDBPyConnection, key: str, path: Path) -> Snapshot:
+    try:
+        row = connection.execute("SELECT study, content, data_cut, calendar FROM frozen").fetchone()
+    except duckdb.Error as error:
+        raise SourceUnreadable("this file is no frozen cohort", where=str(path)) from error
+    if row is None or row[0] != key:
+        raise SourceUnreadable("this file is the frozen cohort of another study", where=str(path))
+    return Snapshot(key, str(row[1]), None if row[2] is None else float(row[2]), bool(row[3]), path)

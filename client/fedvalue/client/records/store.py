@@ -1,0 +1,208 @@
+"""The site's one DuckDB file: no network, written whole or not at all, readable by its owner only.
+
+Tables (days are DOUBLE: days since 1970-01-01, or since any origin that the hospital's tables share)::
+
+    patient(patient_id, origin, attributes...)      one row per patient
+    drug(patient_id, day, code, line)               starts of treatments
+    response(patient_id, day, method, status)
+    event(patient_id, day, kind)
+    follow_up(patient_id, day)                      last day known to be followed
+    condition(patient_id, day, code)  procedure(patient_id, day, code)
+    claim(patient_id, claim_id, day, total_paid, patient_paid, currency)
+    variant(patient_id, gene, protein_change, effect)
+    test(patient_id, day, gene)                     gene '*' means every gene; day NULL: report day not known
+    store_meta(key, value)                          which tables the mapping fed, and whether days are dates
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
+
+CANONICAL = (
+    "patient", "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "variant", "test",
+)  # fmt: skip
+EVERY_GENE = "*"
+UNSPECIFIED = "Unspecified"
+"""Effect of a variant of which only the gene is known."""
+
+_TABLES = """
+CREATE TABLE drug(patient_id VARCHAR, day DOUBLE, code VARCHAR, line BIGINT);
+CREATE TABLE response(patient_id VARCHAR, day DOUBLE, method VARCHAR, status VARCHAR);
+CREATE TABLE event(patient_id VARCHAR, day DOUBLE, kind VARCHAR);
+CREATE TABLE follow_up(patient_id VARCHAR, day DOUBLE);
+CREATE TABLE condition(patient_id VARCHAR, day DOUBLE, code VARCHAR);
+CREATE TABLE procedure(patient_id VARCHAR, day DOUBLE, code VARCHAR);
+CREATE TABLE claim(patient_id VARCHAR, claim_id VARCHAR, day DOUBLE, total_paid DECIMAL(18,2),
+                   patient_paid DECIMAL(18,2), currency VARCHAR);
+CREATE TABLE variant(patient_id VARCHAR, gene VARCHAR, protein_change VARCHAR, effect VARCHAR);
+CREATE TABLE test(patient_id VARCHAR, day DOUBLE, gene VARCHAR);
+CREATE TABLE store_meta(key VARCHAR, value VARCHAR);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection may use.
+
+    Attributes:
+      threads: Worker threads.
+      memory: Memory before DuckDB spills to disk, such as ``2GiB``.
+    """
+
+    threads: int = 2
+    memory: str = "2GiB"
+
+
+MODEST = Limits()
+"""What a connection may use unless the site's settings say otherwise."""
+
+
+def quoted(identifier: str) -> str:
+    """Return an SQL identifier for a column that a file or a mapping names."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the canonical tables but ``patient``, whose attributes the mapping names."""
+    connection.execute(_TABLES)
+
+
+@contextmanager
+def writing(
+    path: Path, *, read_from: Path | None = None, limits: Limits
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection to a new DuckDB file that takes the place of ``path`` when the block ends well.
+
+    The file grows in a folder that only its owner can enter and has mode 0600 before a row is written. An
+    exception, Ctrl-C too, removes it and leaves ``path`` as it was.
+
+    Args:
+      path: The store to be.
+      read_from: The one folder whose files SQL may read.
+      limits: Threads and memory.
+
+    Raises:
+      OutputError: the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise OutputError(
+            f"the store cannot be written: {error.strerror}",
+            where=str(path),
+            do="choose a folder that you may write",
+        ) from error
+    try:
+        growing = room / "store.duckdb"
+        with _connected(
+            growing, read_only=False, spill=room / "spill", read_from=read_from, limits=limits
+        ) as connection:
+            growing.chmod(0o600)
+            yield connection
+        try:
+            growing.replace(path)
+        except OSError as error:
+            raise OutputError(
+                f"the store cannot be put in place: {error.strerror}", where=str(path)
+            ) from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def reading(path: Path, *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a read-only connection to a store.
+
+    Raises:
+      SourceMissing: there is no such file.
+      SourceUnreadable: it is no store.
+    """
+    if not path.is_file():
+        raise SourceMissing("there is no store", where=str(path), do="run `fedvalue site load` first")
+    spill = Path(tempfile.mkdtemp(prefix="fedvalue-spill-"))
+    try:
+        with _connected(path, read_only=True, spill=spill, read_from=None, limits=limits) as connection:
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+@contextmanager
+def scratch(*, read_from: Path, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection that keeps nothing; SQL may read the files of one folder."""
+    spill = Path(tempfile.mkdtemp(prefix="fedvalue-spill-"))
+    try:
+        with _connected(None, read_only=False, spill=spill, read_from=read_from, limits=limits) as connection:
+            yield connection
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+@contextmanager
+def _connected(
+    path: Path | None, *, read_only: bool, spill: Path, read_from: Path | None, limits: Limits
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    never: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+    }
+    try:
+        connection = duckdb.connect(":memory:", config=never)
+    except duckdb.Error as error:
+        raise SourceUnreadable("DuckDB does not start", where=type(error).__name__) from error
+    try:
+        connection.execute("SET threads = ?", [limits.threads])
+        connection.execute("SET memory_limit = ?", [limits.memory])
+        connection.execute("SET temp_directory = ?", [str(spill)])
+        connection.execute("SET enable_progress_bar = false")
+        if path is not None:
+            _attach(connection, path, read_only=read_only)
+        allowed = [] if read_from is None else [str(read_from.resolve())]
+        connection.execute("SET allowed_directories = ?", [allowed])
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except duckdb.OutOfMemoryException as error:
+        raise OutputError(
+            "DuckDB ran out of memory or disk",
+            where=str(path or spill),
+            do="raise the memory limit or free disk space",
+        ) from error
+    except duckdb.IOException as error:
+        raise OutputError(
+            "the store cannot be read or written", where=str(path or spill), do="is the disk full?"
+        ) from error
+    except duckdb.Error as error:
+        raise SourceUnreadable(
+            "DuckDB refused what it was asked",
+            where=type(error).__name__,
+            do="please report this with the mapping",
+        ) from error
+    finally:
+        connection.close()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+    name = "'" + str(path).replace("'", "''") + "'"
+    try:
+        connection.execute(f"ATTACH {name} AS site (TYPE duckdb{', READ_ONLY' if read_only else ''})")
+        connection.execute("USE site")
+    except duckdb.Error as error:
+        if read_only:
+            raise SourceUnreadable(
+                "this file is no store of this version", where=str(path), do="run `fedvalue site load` again"
+            ) from error
+        raise OutputError("the store cannot be created", where=str(path)) from error

@@ -1,0 +1,185 @@
+"""From one table of the mapping to the canonical tables of the store."""
+
+from __future__ import annotations
+
+import duckdb
+
+from fedvalue.client.records.cells import Cell, Day
+from fedvalue.client.records.connectors import Raw, Wanted
+from fedvalue.client.records.genomics import MAF_CHANGES, complete, load_panel, load_test, load_variant
+from fedvalue.client.records.mapping import Mapping
+from fedvalue.client.records.report import TableReport
+from fedvalue.client.records.rules import RowQuery, Value
+from fedvalue.client.records.sections import (
+    CENSORED,
+    KINDS,
+    METHODS,
+    STATUSES,
+    Claim,
+    Coded,
+    Drug,
+    Event,
+    FollowUp,
+    Panel,
+    Patient,
+    Records,
+    Response,
+    Survival,
+    Table,
+    Test,
+    Variant,
+)  # fmt: skip
+from fedvalue.client.records.store import quoted
+
+REPEATED = "duplicate row"
+
+
+def wanted(mapping: Mapping, file: str) -> Wanted:
+    """Return the columns of ``[files.<file>]`` that the tables of the mapping read."""
+    columns, alternatives = set[str](), set[str]()
+    kind = mapping.files[file].kind
+    for _, table in mapping.tables():
+        if table.file != file:
+            continue
+        if isinstance(table, Variant):
+            if kind == "maf" and table.protein_change is None:
+                alternatives |= set(MAF_CHANGES)
+            table = complete(table, kind, ()) if kind == "maf" else complete(table, kind)
+        if isinstance(table, Panel):
+            columns |= set(table.genes.values())
+        if isinstance(table, Patient):
+            for attribute in table.attributes.values():
+                columns |= set(attribute.names)
+        if isinstance(table, Test) and table.genes.cell is not None:
+            columns |= set(table.genes.cell.names)
+        for name in type(table).model_fields:
+            value = getattr(table, name)
+            if isinstance(value, Cell):
+                columns |= set(value.names)
+            elif isinstance(value, Day):
+                columns.add(value.column)
+    return Wanted(frozenset(columns), frozenset(alternatives - columns))
+
+
+def fed_by(where: str, table: Table) -> tuple[str, ...]:
+    """Return the canonical tables that a table of the mapping, known by its key ``where``, fills."""
+    if isinstance(table, Survival):
+        return ("event", "follow_up")
+    if isinstance(table, Panel) or (isinstance(table, Variant) and table.tested != "nobody"):
+        return ("variant", "test")
+    return (where.partition("[")[0],)
+
+
+def load_patient(connection: duckdb.DuckDBPyConnection, mapping: Mapping, raw: Raw) -> TableReport:
+    """Create ``patient``: one row per patient, the first one where an id repeats."""
+    table = mapping.patient
+    query = RowQuery(connection, raw, patients=False)
+    query.patient(table.patient_id)
+    if table.origin is not None:
+        query.put("origin", query.day(table.origin), blank=True)
+    else:
+        query.put("origin", Value("CAST(NULL AS DOUBLE)" if mapping.calendar else "CAST(0 AS DOUBLE)"))
+    for name, cell in table.attributes.items():
+        value = query.number(cell, missing=None) if cell.type == "number" else query.text(cell, missing=None)
+        query.put(name, value, blank=True)
+    staged = query.stage("staged", once="duplicate patient", key=("patient_id",))
+    columns = ", ".join(quoted(name) for name in query.columns)
+    connection.execute(f"CREATE TABLE patient AS SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
+    return staged.report("patient")
+
+
+def load_table(
+    connection: duckdb.DuckDBPyConnection, where: str, table: Records, raw: Raw, kind: str
+) -> TableReport:
+    """Fill what ``table`` feeds.
+
+    Args:
+      connection: The store that is being loaded; ``patient`` is there.
+      where: Key of the table in the mapping, such as ``condition[0]``.
+      table: What the mapping says.
+      raw: Its file as it was read.
+      kind: Format of that file.
+    """
+    if isinstance(table, Variant):
+        return load_variant(connection, where, table, raw, kind)
+    if isinstance(table, Test):
+        return load_test(connection, where, table, raw)
+    if isinstance(table, Panel):
+        return load_panel(connection, where, table, raw)
+    if isinstance(table, Survival):
+        return _survival(connection, where, table, raw)
+    if isinstance(table, Claim):
+        return _claim(connection, where, table, raw)
+    query = RowQuery(connection, raw)
+    code = query.each(table.code) if isinstance(table, Drug | Coded) else None
+    query.patient(table.patient_id)
+    day = query.day(table.day)
+    query.put("day", query.not_before_origin(day) if isinstance(table, Event | FollowUp) else day)
+    if code is not None:
+        query.put("code", query.text(code, missing="missing code"))
+    if isinstance(table, Drug):
+        query.put("line", _whole(query, table.line), blank=True)
+    if isinstance(table, Response):
+        query.put("method", query.text(table.method, missing="missing code", allowed=METHODS))
+        query.put("status", query.text(table.status, missing="missing code", allowed=STATUSES))
+    if isinstance(table, Event):
+        query.put("kind", query.text(table.kind, missing="missing code", allowed=KINDS))
+    staged = query.stage("staged", once=REPEATED)
+    columns = ", ".join(quoted(name) for name in query.columns)
+    target = where.partition("[")[0]
+    connection.execute(f"INSERT INTO {target} SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
+    return staged.report(where)
+
+
+def _survival(connection: duckdb.DuckDBPyConnection, where: str, table: Survival, raw: Raw) -> TableReport:
+    query = RowQuery(connection, raw)
+    query.patient(table.patient_id)
+    query.put("day", query.not_before_origin(query.day(table.time)))
+    query.put("kind", query.text(table.event, missing="missing code", allowed=(*KINDS, CENSORED)))
+    staged = query.stage("staged", once=REPEATED)
+    connection.execute("INSERT INTO follow_up SELECT patient_id, day FROM staged WHERE _reason IS NULL")
+    connection.execute(
+        "INSERT INTO event SELECT patient_id, day, kind FROM staged "
+        "WHERE _reason IS NULL AND kind <> $censored",
+        {"censored": CENSORED},
+    )
+    return staged.report(where)
+
+
+def _claim(connection: duckdb.DuckDBPyConnection, where: str, table: Claim, raw: Raw) -> TableReport:
+    query = RowQuery(connection, raw)
+    query.patient(table.patient_id)
+    numbered = table.claim_id is not None
+    query.put(
+        "claim_id",
+        query.text(table.claim_id, missing="missing id")
+        if table.claim_id is not None
+        else Value("(CAST(r.file AS VARCHAR) || '-' || r.line)"),
+    )
+    query.put("day", query.day(table.day))
+    query.put("total_paid", query.money(table.total_paid, missing="missing amount"))
+    paid = Value("CAST(NULL AS DECIMAL(18,2))")
+    query.put(
+        "patient_paid",
+        paid if table.patient_paid is None else query.money(table.patient_paid, missing=None),
+        blank=True,
+    )
+    currency = query.text(table.currency, missing="unknown currency")
+    looks = f"coalesce(regexp_full_match({currency.sql}, '[A-Z]{{3}}'), false)"
+    query.put("currency", Value(currency.sql, (*currency.faults, ("unknown currency", f"NOT {looks}"))))
+    once = "duplicate claim" if numbered else None
+    staged = query.stage("staged", once=once, key=("patient_id", "claim_id"))
+    columns = "patient_id, claim_id, day, total_paid, patient_paid, currency"
+    connection.execute(f"INSERT INTO claim SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
+    return staged.report(where)
+
+
+def _whole(query: RowQuery, cell: Cell | None) -> Value:
+    if cell is None:
+        return Value("CAST(NULL AS BIGINT)")
+    number = query.number(cell, missing=None, largest=1000)
+    whole = f"({number.sql}) = floor({number.sql})"
+    return Value(
+        f"CASE WHEN {whole} THEN CAST({number.sql} AS BIGINT) END",
+        (*number.faults, ("not a whole number", f"NOT ({whole})")),
+    )

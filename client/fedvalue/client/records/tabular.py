@@ -1,0 +1,226 @@
+"""CSV, TSV, MAF and Parquet files as one table of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from fedvalue.client.records.connectors import BLANKS, Raw, Wanted, cell_sql, require_columns
+from fedvalue.client.records.mapping import SourceFile
+from fedvalue.client.records.report import SHOWN_LINES, FileReport, LeftOut
+from fedvalue.client.records.store import quoted
+from fedvalue.client.records.text_lines import Block, blocks, cells, whole_records
+from fedvalue.errors import SourceUnreadable
+
+MALFORMED = "malformed line"
+_DELIMITERS = {"csv": ",", "tsv": "\t", "maf": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A text file behind its header."""
+
+    shown: str
+    delimiter: str
+    header: list[str]
+    stream: Iterator[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class DelimitedText:
+    """Text files with one record a line and a header.
+
+    Attributes:
+      quotes: Cells may stand in double quotes.
+      comments: Lines that begin with ``#`` above the header are passed over.
+    """
+
+    quotes: bool = True
+    comments: bool = False
+
+    def read(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: SourceFile,
+        files: Sequence[tuple[str, Path]],
+        wanted: Wanted,
+        table: str,
+    ) -> Raw:
+        """Read the files; see `fedvalue.client.records.connectors.Connector.read`."""
+        names = sorted(wanted.columns | wanted.alternatives)
+        if wanted.everything:
+            names = [name for name in self._open(source, *files[0]).header if name]
+        columns = {name: f"c{i}" for i, name in enumerate(names)}
+        _create(connection, table, columns)
+        reports, found = list[FileReport](), set[str]()
+        for index, (shown, path) in enumerate(files):
+            opened = self._open(source, shown, path)
+            require_columns(wanted.columns, opened.header, where=shown)
+            if twice := sorted(name for name in columns if opened.header.count(name) > 1):
+                raise SourceUnreadable(
+                    f"the column {twice[0]!r} stands twice", where=shown, do="rename one of them"
+                )
+            insert = _insert_sql(table, columns, opened.header, quotes=self.quotes)
+            parameters = {"blanks": BLANKS, "missing": list(source.missing), "file": index}
+            reports.append(self._fill(connection, opened, insert, parameters))
+            found |= set(opened.header)
+        return Raw(table, {name: column for name, column in columns.items() if name in found}, tuple(reports))
+
+    def _open(self, source: SourceFile, shown: str, path: Path) -> _Opened:
+        """Return the column names and the lines below them."""
+        delimiter = source.delimiter or _DELIMITERS[source.kind]
+        stream = blocks(path, source.encoding, where=shown)
+        for block in stream:
+            for position, line in enumerate(block.lines):
+                if line is None:
+                    raise SourceUnreadable(
+                        f"the header is not {source.encoding} text",
+                        where=shown,
+                        do="set encoding = 'gb18030' or 'utf-8'",
+                    )
+                if not line.strip(BLANKS) or (self.comments and line.startswith("#")):
+                    continue
+                names = cells(line, delimiter, quotes=self.quotes)
+                if names is None:
+                    raise SourceUnreadable(
+                        "the header has a broken quote", where=f"{shown}, line {block.first + position}"
+                    )
+                below = chain([Block(block.first + position + 1, block.lines[position + 1 :])], stream)
+                whole = whole_records(below, len(names), delimiter) if self.quotes else below
+                return _Opened(shown, delimiter, [name.strip(BLANKS) for name in names], whole)
+        raise SourceUnreadable(
+            "the file has no header line", where=shown, do="the first line names the columns"
+        )
+
+    def _fill(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        opened: _Opened,
+        insert: str,
+        parameters: dict[str, object],
+    ) -> FileReport:
+        """Insert the lines that are sound and count the others."""
+        cut = f"CREATE OR REPLACE TEMP TABLE cut AS {_cut_sql(opened.delimiter, quotes=self.quotes)}"
+        shape = {"width": len(opened.header), "blanks": BLANKS, "delimiter": opened.delimiter}
+        rows, bad, lines = 0, 0, list[int]()
+        for block in opened.stream:
+            frame = _frame(block)
+            connection.register("block", frame)
+            connection.execute(cut, shape)
+            rows += _count(connection.execute(insert, parameters))
+            broken = [
+                line for (line,) in connection.execute("SELECT line FROM cut WHERE NOT sound").fetchall()
+            ]
+            broken += frame["line"][frame["text"].isna()].tolist()
+            connection.unregister("block")
+            bad += len(broken)
+            lines = sorted([*lines, *broken])[:SHOWN_LINES]
+        connection.execute("DROP TABLE IF EXISTS cut")
+        left_out = (
+            (LeftOut(reason=MALFORMED, rows=bad, file=opened.shown, lines=tuple(lines)),) if bad else ()
+        )
+        return FileReport(file=opened.shown, rows=rows, left_out=left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Parquet:
+    """Parquet files; every column is taken as text, so numbers and dates follow the mapping."""
+
+    def read(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: SourceFile,
+        files: Sequence[tuple[str, Path]],
+        wanted: Wanted,
+        table: str,
+    ) -> Raw:
+        """Read the files; see `fedvalue.client.records.connectors.Connector.read`."""
+        names = sorted(wanted.columns)
+        if wanted.everything:
+            names = _parquet_header(connection, *files[0])
+        columns = {name: f"c{i}" for i, name in enumerate(names)}
+        _create(connection, table, columns)
+        reports = []
+        for index, (shown, path) in enumerate(files):
+            require_columns(wanted.columns, _parquet_header(connection, shown, path), where=shown)
+            chosen = ", ".join(cell_sql(f"CAST({quoted(name)} AS VARCHAR)") for name in columns)
+            try:
+                inserted = connection.execute(
+                    f"INSERT INTO {table} SELECT $file, file_row_number + 1, {chosen}"  # noqa: S608 (own names, quoted columns)
+                    " FROM read_parquet($path, file_row_number = true)",
+                    {"file": index, "path": str(path), "blanks": BLANKS, "missing": list(source.missing)},
+                )
+            except duckdb.Error as error:
+                raise _not_parquet(shown, error) from error
+            reports.append(FileReport(file=shown, rows=_count(inserted)))
+        return Raw(table, columns, tuple(reports))
+
+
+def _parquet_header(connection: duckdb.DuckDBPyConnection, shown: str, path: Path) -> list[str]:
+    try:
+        there = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [str(path)]).description
+    except duckdb.Error as error:
+        raise _not_parquet(shown, error) from error
+    return [column[0] for column in there or []]
+
+
+def _not_parquet(shown: str, error: duckdb.Error) -> SourceUnreadable:
+    return SourceUnreadable(
+        f"this is no parquet file that DuckDB can read ({type(error).__name__})", where=shown
+    )
+
+
+def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
+    cells_of = "".join(f", {column} VARCHAR" for column in columns.values())
+    connection.execute(f"CREATE TEMP TABLE {table} (file INTEGER, line BIGINT{cells_of})")
+
+
+def _frame(block: Block) -> pd.DataFrame:
+    lines = np.arange(block.first, block.first + len(block.lines), dtype=np.int64)
+    return pd.DataFrame({"line": lines, "text": pd.Series(block.lines, dtype=object)})
+
+
+def _cut_sql(delimiter: str, *, quotes: bool) -> str:
+    """SQL of one block cut into cells; ``sound`` where a line has as many as the header."""
+    split = "string_split(text, $delimiter)"
+    closed = "true"
+    if quotes:
+        mark = rf"\x{{{ord(delimiter):x}}}"
+        cell = rf' *"(?:[^"]|"")*"| *[^{mark}" ][^{mark}]*| *'
+        quoted_cells = f"regexp_extract_all(text || $delimiter, '({cell}){mark}', 1)"
+        split = f"CASE WHEN contains(text, '\"') THEN {quoted_cells} ELSE {split} END"
+        closed = (
+            f"(NOT contains(text, '\"') OR regexp_full_match(text || $delimiter, '(?:(?:{cell}){mark})*'))"
+        )
+    return (
+        f"SELECT line, cells, len(cells) = $width AND {closed} AS sound "  # noqa: S608 (own text only)
+        f"FROM (SELECT line, text, {split} AS cells FROM block WHERE trim(text, $blanks) <> '')"
+    )
+
+
+def _insert_sql(table: str, columns: dict[str, str], header: list[str], *, quotes: bool) -> str:
+    chosen = []
+    for name in columns:
+        if name not in header:
+            chosen.append("NULL")
+            continue
+        cell = f"cells[{header.index(name) + 1}]"
+        if quotes:
+            bare = f"trim({cell}, ' ')"
+            cell = (
+                f"CASE WHEN starts_with({bare}, '\"') "
+                f"THEN replace(substr({bare}, 2, length({bare}) - 2), '\"\"', '\"') ELSE {cell} END"
+            )
+        chosen.append(cell_sql(f"({cell})"))
+    return f"INSERT INTO {table} SELECT $file, line, {', '.join(chosen)} FROM cut WHERE sound ORDER BY line"  # noqa: S608 (own names)
+
+
+def _count(result: duckdb.DuckDBPyConnection) -> int:
+    row = result.fetchone()
+    return int(row[0]) if row else 0

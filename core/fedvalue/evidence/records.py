@@ -1,0 +1,133 @@
+"""From a plan and what sites answered to the records of an evidence package.
+
+What happened is given; what it cost is computed here from the plan, in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedvalue.errors import EvidenceError
+from fedvalue.evidence.package import (
+    BlockRecord,
+    PrivacyStatement,
+    ReleaseRecord,
+    SignedReply,
+    SiteSpending,
+)
+from fedvalue.evidence.statements import vector_digest
+from fedvalue.planning.plan import Plan, PlannedRelease
+from fedvalue.privacy import accounting
+from fedvalue.privacy.release import LOG2_SCALE
+from fedvalue.study.schema import Study
+
+CARRIED_COORDINATES = 200_000
+"""Longest released sum that a package carries whole, in coordinates (1.6 MB); longer ones by digest only."""
+
+
+def release_record(
+    plan: Plan,
+    release: PlannedRelease,
+    *,
+    total: NDArray[np.int64],
+    replies: tuple[SignedReply, ...],
+    attempt: int = 1,
+) -> ReleaseRecord:
+    """Record one opened sum.
+
+    Args:
+      plan: The study's plan.
+      release: The release of the plan that was asked.
+      total: The released sum in ring units, noise and all, shape ``(release.dimension,)``.
+      replies: The answering sites' signatures, in the roster's order.
+      attempt: How often it was asked, this time included.
+
+    Raises:
+      EvidenceError: the sum has another length than planned.
+    """
+    if total.shape != (release.dimension,):
+        raise EvidenceError(
+            f"the sum has {total.size} coordinates, the plan {release.dimension}", where=release.label
+        )
+    raw = total.astype("<i8").tobytes()
+    return ReleaseRecord(
+        label=release.label,
+        attempt=attempt,
+        specification=plan.specification(release),
+        answered=tuple(reply.site for reply in replies),
+        blocks=block_records(release, len(replies)),
+        charged_rho_units=0 if release.exact else release.scales.rho_units(1),
+        promised_rho_units=0 if release.exact else release.scales.rho_units(),
+        total_digest=vector_digest(total),
+        total=b64encode(raw).decode() if total.size <= CARRIED_COORDINATES else None,
+        replies=replies,
+    )
+
+
+def block_records(release: PlannedRelease, shares: int) -> tuple[BlockRecord, ...]:
+    """Describe the blocks of a release of which ``shares`` sites answered, each with its share of noise."""
+    return tuple(
+        BlockRecord(
+            name=block.name,
+            dimension=block.dimension,
+            bound_squared=str(block.bound_squared),
+            gamma=str(gamma),
+            rho_units=0 if release.exact else block.rho_units,
+            noise_variance=0.0 if release.exact else float(shares * 4**LOG2_SCALE / gamma**2),
+        )
+        for block, gamma in zip(release.blocks, release.scales.gammas, strict=True)
+    )
+
+
+def released_sum(record: ReleaseRecord) -> NDArray[np.int64] | None:
+    """Return the sum that a record carries, shape ``(d,)``, or None where it carries its digest only.
+
+    Raises:
+      EvidenceError: the bytes are not a vector, or not the one that the digest names.
+    """
+    if record.total is None:
+        return None
+    try:
+        raw = b64decode(record.total, validate=True)
+        total = np.frombuffer(raw, dtype="<i8").astype(np.int64)
+    except (Base64Error, ValueError) as error:
+        raise EvidenceError("the released sum is not a vector", where=record.label) from error
+    if vector_digest(total) != record.total_digest or total.size != sum(b.dimension for b in record.blocks):
+        raise EvidenceError("the released sum is not the one its digest names", where=record.label)
+    return total
+
+
+def privacy_statement(
+    plan: Plan, study: Study, releases: tuple[ReleaseRecord, ...], spent: tuple[SiteSpending, ...]
+) -> PrivacyStatement:
+    """Return what the releases cost; an attempt that failed counts in full, like the one that was opened.
+
+    Args:
+      plan: The study's plan.
+      study: The study.
+      releases: Every opened sum.
+      spent: What each site's ledger was debited.
+    """
+    k, delta = study.privacy.max_sites_per_patient, study.privacy.delta
+
+    def rho(shares: int | None) -> int:
+        return sum(r.attempt * plan.release(r.label).scales.rho_units(shares) for r in releases)
+
+    def epsilon(rho_units: int) -> float | None:
+        return None if plan.exact else accounting.epsilon(rho_units, delta)
+
+    promised = 0 if plan.exact else rho(None)
+    return PrivacyStatement(
+        delta=delta,
+        rho_units=promised,
+        epsilon_promised=epsilon(promised),
+        epsilon_own_share=epsilon(max([rho(1), *(s.rho_units for s in spent)])),
+        epsilon_no_collusion=epsilon(rho(plan.thresholds.answers)),
+        sites_per_patient=k.value,
+        sites_per_patient_basis=k.basis,
+        spent=spent,
+    )

@@ -1,0 +1,1 @@
+"""Payment: dated standards, mechanisms that read evidence, decisions that people approve."""

@@ -1,0 +1,1 @@
+"""The coordinator, and what payers and researchers see."""

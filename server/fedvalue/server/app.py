@@ -1,0 +1,88 @@
+"""The Flower ServerApp: runs one study named in the run configuration, over whatever grid Flower gives.
+
+Keys of the run configuration, all paths on the coordinator's machine: ``study`` (the study file, with its
+``.sig`` beside it), ``roster``, ``out`` (a folder for the results), ``key`` (the coordinator's key, made if
+it is not there), ``standards`` (folder of payment standards; empty takes the examples), ``wait`` (seconds
+to wait for sites).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from pydantic import ValidationError
+
+from fedvalue.errors import FederationError, SignatureInvalid
+from fedvalue.evidence import statements
+from fedvalue.server.coordinator import Coordinator
+from fedvalue.server.results import write_results
+from fedvalue.study import file as study_file
+from fedvalue.study.keys import load_key, make_key
+from fedvalue.study.roster import load_roster
+from fedvalue.study.signature import Signature, verify
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the study, and write evidence, decisions and report."""
+    settings = {key: str(value) for key, value in context.run_config.items()}
+    study_path, out = _path(settings, "study"), _path(settings, "out")
+    key_path = Path(settings["key"]) if settings.get("key") else out / "keys" / "coordinator.pem"
+    study = study_file.load(study_path)
+    coordinator = Coordinator(
+        study=study,
+        roster=load_roster(_path(settings, "roster")),
+        key=load_key(key_path) if key_path.exists() else make_key(key_path),
+        study_signatures=(_signature(study_path, study_file.digest(study)),),
+        wait_seconds=_seconds(settings, "wait"),
+        progress=_line,
+    )
+    evidence = coordinator.run(grid)
+    standards = Path(settings["standards"]) if settings.get("standards") else None
+    results = write_results(
+        study, evidence, out, key=None, standards=standards, on=evidence.created.date()
+    )
+    for path in results.files:
+        _line(f"wrote {path}", 1, 1)
+
+
+def _path(settings: dict[str, str], key: str) -> Path:
+    value = settings.get(key)
+    if not value:
+        raise FederationError(
+            f"the run configuration lacks {key!r}", where="flwr run", do=f"add --run-config '{key}=\"/path\"'"
+        )
+    return Path(value)
+
+
+def _seconds(settings: dict[str, str], key: str) -> float:
+    value = settings.get(key) or "60"
+    try:
+        return float(value)
+    except ValueError as error:
+        raise FederationError(
+            f"{key!r} is {value!r}, which is no number of seconds", where="flwr run", do=f"give {key}=60"
+        ) from error
+
+
+def _signature(study: Path, study_hash: str) -> Signature:
+    path = study.with_name(study.name + ".sig")
+    try:
+        signature = Signature.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise SignatureInvalid(
+            "the study is not signed", where=str(path), do="run `fedvalue study sign`"
+        ) from error
+    if signature.role != "study":
+        raise SignatureInvalid("the signature is not one of a study", where=str(path))
+    verify(statements.study_statement(study_hash), signature, where=str(path))
+    return signature
+
+
+def _line(text: str, done: int, total: int) -> None:
+    """Progress as plain lines, which Flower passes on to whoever streams the run."""
+    print(f"{text} ({done}/{total})", flush=True)  # noqa: T201 - the log of a Flower run is its output

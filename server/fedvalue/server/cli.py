@@ -1,0 +1,81 @@
+"""The researcher's commands on a study file: check and sign."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedvalue.errors import OutputError, StudyInvalid
+from fedvalue.evidence import statements
+from fedvalue.planning.plan import make_plan, plan_on
+from fedvalue.planning.words import in_words, preview
+from fedvalue.secure_sum.thresholds import thresholds
+from fedvalue.study import file as study_file
+from fedvalue.study.keys import load_key, make_key
+from fedvalue.study.roster import load_roster
+from fedvalue.study.signature import fingerprint, public_hex, sign
+
+study_app = typer.Typer(no_args_is_help=True, help="Check, price and sign a study file.")
+
+StudyFile = Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@study_app.command()
+def check(
+    study: StudyFile,
+    sites: Annotated[
+        int | None, typer.Option(help="Price it for so many hospitals; default: the study's min_sites.")
+    ] = None,
+    roster: Annotated[Path | None, typer.Option(help="Price it for exactly this roster.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate a study and print in words what will be asked, of whom, and at what price.
+
+    Nothing is asked of anybody. Exit status 2: the study is not valid, and the message names the key.
+    """
+    read = study_file.load(study)
+    if sites is not None and roster is not None:
+        raise StudyInvalid("give --sites or --roster, not both", where="command line")
+    if roster is not None:
+        plan = make_plan(read, load_roster(roster))
+    else:
+        limits = thresholds(
+            sites or read.federation.min_sites,
+            colluding=read.federation.colluding_sites,
+            dropouts=read.federation.tolerated_dropouts,
+        )
+        plan = plan_on(read, limits, hashlib.sha256(b"preview").hexdigest())
+    typer.echo(
+        json.dumps(preview(read, plan), ensure_ascii=False, indent=1) if as_json else in_words(read, plan)
+    )
+
+
+@study_app.command("sign")
+def sign_study(
+    study: StudyFile,
+    key: Annotated[Path, typer.Option(help="Your Ed25519 key (PEM, mode 0600); made if it is not there.")],
+    as_json: AsJson = False,
+) -> None:
+    """Sign a study: writes STUDY.toml.sig beside it, over the hash of its canonical form.
+
+    Hospitals check the signature before they look at the study. A changed study needs a new signature.
+    """
+    read = study_file.load(study)
+    signer = load_key(key) if key.exists() else make_key(key)
+    study_hash = study_file.digest(read)
+    signature = sign(statements.study_statement(study_hash), signer, "study")
+    target = study.with_name(study.name + ".sig")
+    try:
+        target.write_text(signature.model_dump_json() + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", where=str(target)) from error
+    who = public_hex(signer)
+    if as_json:
+        typer.echo(json.dumps({"study_hash": study_hash, "public_key": who, "signature": str(target)}))
+    else:
+        typer.echo(f"signed {study_hash}\nby key {who} (fingerprint {fingerprint(who)})\nwrote {target}")

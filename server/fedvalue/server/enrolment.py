@@ -1,0 +1,143 @@
+"""Find out which node is which hospital, and whether its officer approved exactly this study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+from pydantic import ValidationError
+
+from fedvalue.errors import ReplyInvalid, SignatureInvalid, TooFewSites
+from fedvalue.planning.plan import Plan
+from fedvalue.strategies.secure_aggregation.messages import (
+    ENROL,
+    RELEASE,
+    EnrolReply,
+    EnrolRequest,
+    Refused,
+    ReleaseRequest,
+    Reply,
+    Wire,
+)
+from fedvalue.study.approval import Approval
+from fedvalue.study.roster import Roster
+
+Progress = Callable[[str, int, int], None]
+"""Told what is going on: a sentence, how much is done, out of how much."""
+
+NO_ANSWER = "no_answer"
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The sites that take part.
+
+    Attributes:
+      nodes: Site id to Flower node id.
+      approvals: Of those sites' officers, in the roster's order.
+      refusals: Site id, or ``node N`` where a node did not say who it is, to a code.
+    """
+
+    nodes: Mapping[str, int]
+    approvals: tuple[Approval, ...]
+    refusals: Mapping[str, str]
+
+
+def wait_for_nodes(grid: Grid, wanted: int, *, seconds: float, progress: Progress) -> list[int]:
+    """Wait until ``wanted`` nodes are connected, or time is up; return those that are."""
+    until = time.monotonic() + seconds
+    while True:
+        nodes = list(grid.get_node_ids())
+        progress("waiting for sites", min(len(nodes), wanted), wanted)
+        if len(nodes) >= wanted or time.monotonic() >= until:
+            return nodes
+        time.sleep(POLL_SECONDS)
+
+
+def enrol(grid: Grid, nodes: list[int], plan: Plan, roster: Roster, *, timeout: float | None) -> Enrolled:
+    """Ask every node whether its officer approved this study on this roster.
+
+    Raises:
+      TooFewSites: fewer than t sites of the roster said yes.
+    """
+    replies = _ask(
+        grid, dict.fromkeys(nodes, EnrolRequest(plan.study_hash, plan.roster_hash)), ENROL, timeout
+    )
+    found: dict[str, tuple[int, Approval]] = {}
+    refusals: dict[str, str] = {}
+    for node, reply in replies.items():
+        try:
+            approval = _checked(reply, plan, roster)
+        except ReplyInvalid as error:
+            refusals[f"node {node}"] = reply.code if isinstance(reply, Refused) else error.code
+            continue
+        if approval.site in found:
+            refusals[f"node {node}"] = ReplyInvalid.code
+            continue
+        found[approval.site] = (node, approval)
+    if len(found) < plan.thresholds.answers:
+        reasons = ", ".join(f"{who}: {code}" for who, code in sorted(refusals.items()))
+        raise TooFewSites(
+            f"{len(found)} of {len(roster.site)} sites approve the study, {plan.thresholds.answers} must",
+            where=reasons or "no refusals; the others are not connected",
+            do="ask the hospitals that are missing to run `fedvalue site check` and `site approve`",
+        )
+    order = [site.id for site in roster.site if site.id in found]
+    return Enrolled({s: found[s][0] for s in order}, tuple(found[s][1] for s in order), refusals)
+
+
+def exchange(
+    grid: Grid, enrolled: Enrolled, request: ReleaseRequest, *, timeout: float | None
+) -> dict[str, Reply]:
+    """Send one request to every enrolled site and return the replies by site id."""
+    by_node = {node: site for site, node in enrolled.nodes.items()}
+    replies = _ask(grid, dict.fromkeys(by_node, request), RELEASE, timeout)
+    return {by_node[node]: reply for node, reply in replies.items()}
+
+
+def _ask(
+    grid: Grid, requests: Mapping[int, EnrolRequest | ReleaseRequest], kind: str, timeout: float | None
+) -> dict[int, Reply]:
+    """Send requests and match replies by the message they answer; no answer is a refusal of its own."""
+    messages = [
+        Message(Wire.pack(request), dst_node_id=node, message_type=kind) for node, request in requests.items()
+    ]
+    answers = {
+        reply.metadata.reply_to_message_id: reply
+        for reply in grid.send_and_receive(messages, timeout=timeout)
+    }
+    found: dict[int, Reply] = {}
+    for message in messages:
+        answer = answers.get(message.metadata.message_id)
+        try:
+            found[message.metadata.dst_node_id] = (
+                Refused(NO_ANSWER) if answer is None or answer.has_error() else Wire.reply(answer.content)
+            )
+        except ReplyInvalid as error:
+            found[message.metadata.dst_node_id] = Refused(error.code)
+    return found
+
+
+def _checked(reply: Reply, plan: Plan, roster: Roster) -> Approval:
+    if not isinstance(reply, EnrolReply):
+        raise ReplyInvalid("the site refuses")
+    try:
+        approval = Approval.model_validate_json(reply.approval)
+    except ValidationError as error:
+        raise ReplyInvalid("the approval does not parse", where=reply.site[:40]) from error
+    site = roster.get(reply.site)
+    limits = plan.thresholds
+    if site is None or approval.site != site.id:
+        raise ReplyInvalid("the site is not on the roster", where=reply.site[:40])
+    try:
+        approval.verify(where=site.id, officer_key=site.officer_key)
+    except SignatureInvalid as error:
+        raise ReplyInvalid("the approval is not signed by the site's officer", where=site.id) from error
+    told = (approval.study_hash, approval.roster_hash, approval.sites, approval.answers, approval.colluding)
+    if told != (plan.study_hash, plan.roster_hash, limits.sites, limits.answers, limits.colluding):
+        raise ReplyInvalid("the approval is for another study or roster", where=site.id)
+    return approval

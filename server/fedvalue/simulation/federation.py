@@ -1,0 +1,127 @@
+"""Make a throwaway federation on this machine: fresh site homes, keys, approvals and ledgers.
+
+Nothing here opens a real home: every folder is made for the run, under the simulation's own folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedvalue.client.governance.approvals import approve
+from fedvalue.client.governance.policy import Budget, Policy
+from fedvalue.client.home import Clock, SiteHome
+from fedvalue.client.records.load import load
+from fedvalue.errors import OutputError
+from fedvalue.planning.plan import plan_on
+from fedvalue.privacy import accounting
+from fedvalue.secure_sum.thresholds import thresholds
+from fedvalue.server.enrolment import Progress
+from fedvalue.simulation.sources import Source
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
+from fedvalue.study.roster import Roster
+from fedvalue.study.schema import Study
+
+MARK = ".fedvalue-simulation"
+"""Empty file that marks a folder as made by a simulation, which may therefore be made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedFederation:
+    """Sites that loaded their records and approved the study.
+
+    Attributes:
+      roster: Their roster.
+      homes: Their folders, in the roster's order.
+    """
+
+    roster: Roster
+    homes: tuple[SiteHome, ...]
+
+
+def fresh_folder(out: Path) -> Path:
+    """Return ``out`` as an empty folder for one simulation; an earlier simulation there is replaced.
+
+    Raises:
+      OutputError: the place cannot be written, or holds something that is no simulation.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()) and not (out / MARK).exists():
+            raise OutputError(
+                "the folder holds something else",
+                where=str(out),
+                do="give a new folder, or one of an earlier simulation",
+            )
+        (out / MARK).touch()
+        for item in out.iterdir():
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            elif item.name != MARK:
+                item.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"the output folder cannot be written: {error.strerror}",
+            where=str(out),
+            do="choose a folder that you may write",
+        ) from error
+    return out
+
+
+def make_federation(
+    study: Study, sources: Iterable[Source], folder: Path, *, exact: bool, clock: Clock, progress: Progress
+) -> SimulatedFederation:
+    """Make a home for each source, load its records, and approve the study everywhere.
+
+    Args:
+      study: The study.
+      sources: The hospitals.
+      folder: Where the homes go, one folder each.
+      exact: Without noise.
+      clock: Tells the sites' time.
+      progress: Told what is going on.
+
+    Raises:
+      TooFewSites: too few hospitals for the study.
+      RecordsError: a hospital's tables cannot be loaded.
+      Refusal: the study cannot be approved.
+    """
+    found = list(sources)
+    policy = _policy(study, len(found), exact)
+    homes = []
+    for done, source in enumerate(found):
+        progress("loading records", done, len(found))
+        site = policy.model_copy(update={"site": source.site, "entity": source.site, "operator": source.site})
+        home = SiteHome.create(folder / source.site, site, clock)
+        report = load(source.folder, source.mapping, home.records_file)
+        (home.folder / "load-report.json").write_text(report.json_text(), encoding="utf-8")
+        homes.append(home)
+    progress("loading records", len(found), len(found))
+    roster = Roster(site=tuple(home.card() for home in homes))
+    unsafe = (CLEAR_SUM, NO_NOISE) if exact else (CLEAR_SUM,)
+    for done, home in enumerate(homes):
+        progress("approving the study", done, len(homes))
+        approve(home, study, roster, unsafe=unsafe)
+    progress("approving the study", len(homes), len(homes))
+    return SimulatedFederation(roster, tuple(homes))
+
+
+def _policy(study: Study, sites: int, exact: bool) -> Policy:
+    """The policy of a simulated site: it affords the study's own share in clear, and no more."""
+    limits = thresholds(
+        sites, colluding=study.federation.colluding_sites, dropouts=study.federation.tolerated_dropouts
+    )
+    plan = plan_on(study, limits, "0" * 64, unsafe_exact=exact)
+    price = (1 + study.privacy.spare_attempts) * sum(release.scales.rho_units(1) for release in plan.releases)
+    delta = study.privacy.delta
+    epsilon = study.privacy.epsilon if exact else accounting.epsilon(price, delta) * (1 + 1e-9)
+    return Policy(
+        site="template",
+        entity="template",
+        operator="template",
+        budget=Budget(epsilon=epsilon, delta=delta),
+        profiles=("none", "cn", "eu", "us"),
+        unsafe=("clear_sum", "no_noise") if exact else ("clear_sum",),
+    )

@@ -1,0 +1,1 @@
+"""How a round runs over Flower: both halves of each method in one place."""

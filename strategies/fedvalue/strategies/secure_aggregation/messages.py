@@ -1,0 +1,177 @@
+"""What travels between coordinator and site, as Flower records.
+
+Two questions only. ``query.enrol``: did your officer approve this study on this roster? ``query.release``:
+your noised share of one planned release. A refusal is a code and nothing else: no free text ever leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from flwr.app import ConfigRecord, RecordDict
+from numpy.typing import NDArray
+
+from fedvalue.errors import MessageInvalid, ReplyInvalid
+from fedvalue.evidence import statements
+
+ENROL = "query.enrol"
+RELEASE = "query.release"
+RECORD = "fedvalue"
+WORD = "<i8"
+"""Vectors travel as little-endian 64-bit integers."""
+
+CODE = re.compile(r"[a-z][a-z_]{1,39}")
+"""What a refusal may say: one word of the error tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolRequest:
+    """Asks a site whether its officer approved.
+
+    Attributes:
+      study_hash: SHA-256 of the study, hexadecimal.
+      roster_hash: SHA-256 of the roster, hexadecimal.
+    """
+
+    study_hash: str
+    roster_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolReply:
+    """A site's yes.
+
+    Attributes:
+      site: Site id.
+      approval: JSON of the signed approval.
+    """
+
+    site: str
+    approval: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequest:
+    """Names one release of the approved plan; it chooses no parameter.
+
+    Attributes:
+      study_hash: SHA-256 of the study.
+      roster_hash: SHA-256 of the roster.
+      release: Label in the plan.
+      attempt: 1 for the first, then spare attempts, each at its full price.
+      specification: SHA-256 of everything that fixes the release; a site recomputes it and compares.
+    """
+
+    study_hash: str
+    roster_hash: str
+    release: str
+    attempt: int
+    specification: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReply:
+    """A site's noised share.
+
+    Attributes:
+      site: Site id.
+      vector: Contribution plus the site's own noise, bytes of ``WORD``.
+      signature: JSON of the site's signature over `signed_content`.
+    """
+
+    site: str
+    vector: bytes
+    signature: str
+
+    def values(self, dimension: int) -> NDArray[np.int64]:
+        """Return the vector, shape ``(dimension,)``.
+
+        Raises:
+          ReplyInvalid: its length is another.
+        """
+        if len(self.vector) != dimension * 8:
+            raise ReplyInvalid(
+                f"a vector of {len(self.vector)} bytes came, {dimension * 8} are due", where=self.site
+            )
+        return np.frombuffer(self.vector, dtype=WORD).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A site's no: a code of the error tree, nothing else."""
+
+    code: str
+
+
+Reply = EnrolReply | ReleaseReply | Refused
+
+
+def signed_content(request: ReleaseRequest, site: str, vector: bytes) -> dict[str, object]:
+    """Return what a site signs when it answers ``request``; the specification covers study and roster."""
+    return statements.reply(
+        specification=request.specification,
+        attempt=request.attempt,
+        site=site,
+        vector_digest=hashlib.sha256(vector).hexdigest(),
+    )
+
+
+class Wire:
+    """Both directions of the two questions."""
+
+    REQUESTS: ClassVar = {ENROL: EnrolRequest, RELEASE: ReleaseRequest}
+
+    @staticmethod
+    def pack(message: EnrolRequest | ReleaseRequest | Reply) -> RecordDict:
+        """Return a message as Flower records."""
+        kind = type(message).__name__
+        values = {name: getattr(message, name) for name in message.__slots__}
+        return RecordDict({RECORD: ConfigRecord({"kind": kind, **values})})
+
+    @staticmethod
+    def request(message_type: str, content: RecordDict) -> EnrolRequest | ReleaseRequest:
+        """Read a request at a site.
+
+        Raises:
+          MessageInvalid: of another type, or with a field missing, extra or of the wrong type.
+        """
+        wanted = Wire.REQUESTS.get(message_type)
+        found = None if wanted is None else _read(content, (wanted,))
+        if not isinstance(found, EnrolRequest | ReleaseRequest):
+            raise MessageInvalid("the message does not parse", where=message_type[:40])
+        return found
+
+    @staticmethod
+    def reply(content: RecordDict) -> Reply:
+        """Read a reply at the coordinator.
+
+        Raises:
+          ReplyInvalid: it is none of the known replies.
+        """
+        found = _read(content, (EnrolReply, ReleaseReply, Refused))
+        if not isinstance(found, EnrolReply | ReleaseReply | Refused):
+            raise ReplyInvalid("a reply does not parse")
+        if isinstance(found, Refused) and CODE.fullmatch(found.code) is None:
+            raise ReplyInvalid("a refusal is a code and nothing else")
+        return found
+
+
+def _read(content: RecordDict, kinds: tuple[type, ...]) -> object | None:
+    record = content.config_records.get(RECORD) if len(content) == 1 else None
+    if record is None:
+        return None
+    values = dict(record)
+    name = values.pop("kind", None)
+    for kind in kinds:
+        types = {"str": str, "int": int, "bytes": bytes}
+        fields = {key: types[str(hint)] for key, hint in kind.__annotations__.items()}
+        if name != kind.__name__ or set(values) != set(fields):
+            continue
+        if all(type(values[key]) is wanted for key, wanted in fields.items()):
+            found: object = kind(**values)
+            return found
+    return None
