@@ -5,6 +5,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .SUFFIXES:
 
 VENV ?= .venv
@@ -48,7 +49,7 @@ check: $(VENV)/.check ## format, lint, types, import rules, and the wheel tried 
 	run "lint"         $(BIN)/ruff check --quiet .; \
 	run "types"        $(BIN)/mypy; \
 	run "types"        $(BIN)/mypy .ci/wheel.py; \
-	run "import rules" $(BIN)/lint-imports --no-cache; \
+	run "import rules" $(BIN)/lint-imports --no-cache --no-logo; \
 	run "wheel"        $(BIN)/python .ci/wheel.py; \
 	test $$status = 0 && echo "make check: all good" || { echo "make check: something above failed"; exit 1; }
 
@@ -76,7 +77,8 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "The venv module is missing. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 
-# install(extras, what to call it). pip's own words go to a log; every twentieth package shows progress.
+# install(extras, what to call it, stamps of the sets that are then there). pip's own words go to a log;
+# every twentieth package shows progress.
 define install
 	@echo "installing $(2) as pinned in constraints.txt; the first time takes a minute or two"
 	@{ $(PIP) install -c constraints.txt hatchling editables && \
@@ -86,17 +88,17 @@ define install
 	     /^Installing collected/ && n > 20 { print "  unpacking"; fflush() }'
 	@test "$$(cat $(VENV)/install.status)" = 0 || { grep -v '^WARNING' $(VENV)/install.log | tail -n 15; \
 		echo "The installation failed; the whole log is $(VENV)/install.log"; exit 1; }
-	@touch $(VENV)/.base $@
+	@touch $(addprefix $(VENV)/.,$(3))
 endef
 
 $(VENV)/.base: $(PINNED) | $(BIN)/python
-	$(call install,,fedvalue)
+	$(call install,,fedvalue,base)
 
 $(VENV)/.test: $(PINNED) | $(BIN)/python
-	$(call install,[test],fedvalue with its tests)
+	$(call install,[test],fedvalue with its tests,base test)
 
 $(VENV)/.check: $(PINNED) | $(BIN)/python
-	$(call install,[test$(COMMA)check],fedvalue with its tests and checks)
+	$(call install,[test$(COMMA)check],fedvalue with its tests and checks,base test check)
 
 $(VENV)/.bench: $(PINNED) | $(BIN)/python
-	$(call install,[test$(COMMA)bench],fedvalue with its benchmarks)
+	$(call install,[bench],fedvalue with its benchmarks,base bench)

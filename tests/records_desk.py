@@ -32,8 +32,12 @@ profile = "none"
 """
 
 ENDPOINT = """
-[endpoints]
-pfs = { kind = "time_to_event", entry = "origin", events = ["progression", "death"], until = "24 months", grid = "1 month" }
+[endpoints.pfs]
+kind = "time_to_event"
+entry = "origin"
+events = ["progression", "death"]
+until = "24 months"
+grid = "1 month"
 [[analyses]]
 kind = "kaplan_meier"
 endpoint = "pfs"
@@ -70,7 +74,7 @@ class Desk:
             return connection.execute(sql).fetchall()
 
     def study(self, text: str) -> Study:
-        """Return a study with the given cohort, variables and endpoints; those of the tests where left out."""
+        """Return a study with the given parts; everybody and one endpoint where they are left out."""
         cohort = "" if "[cohort" in text else '[cohort]\nindex = { first = "patient" }\n'
         return parse(
             f"{STUDY}{cohort}{text}{'' if '[endpoints' in text else ENDPOINT}".encode(), where="study.toml"

@@ -15,9 +15,19 @@
     ├── Refusal                    a site says no; only its code ever leaves the site
     │   ├── NotApproved  StudyChanged  OutsideValidity  RosterMismatch  PolicyForbids
     │   ├── BudgetSpent  ReleaseUnknown  AttemptTaken  SpareAttemptsSpent  MessageInvalid  SiteFault
+    │   ├── NotReserved            nothing was set aside for this study, or not for this ask
+    │   ├── StudyClosed            the study was closed here, for good
+    │   └── ProtocolRefusal        a step of the private sum that a site does not take
+    │       ├── SuiteUnknown  EpochUnknown  EpochTaken  EpochSettled  StepOutOfOrder
+    │       ├── EntityRepeated  SiteNotOnRoster  SiteRepeated  MessageUnsigned  TooFewPeers
+    │       ├── KeyWeak  KeyRepeated  OwnKeysChanged  ShareInvalid  AgreementSplit
+    │       ├── SpecificationDiffers  TranscriptInvalid  RoundTaken  RoundBurnt  VectorInvalid
+    │       ├── OwnInputChanged  InputsDiffer  ConsistencyTaken  UnmaskTaken  OutsideSurvivors
+    │       └── SurvivorsChanged  SiteClosed  ReceiptInvalid
     ├── LedgerError                the privacy ledger
     │   ├── LedgerBroken           the hash chain or a signature does not hold
-    │   └── LedgerBusy             another process holds it
+    │   ├── LedgerBusy             another process holds it
+    │   └── LedgerRolledBack       peers have seen more of the ledger, or another one, than is on the disk
     ├── PrivacyError               a bound, scale or budget that would not protect what it promises
     ├── FederationError            a round
     │   ├── TooFewSites            fewer sites answered, or stand on the roster, than the study demands
@@ -179,6 +189,18 @@ class SpareAttemptsSpent(Refusal):
     code = "spare_attempts_spent"
 
 
+class NotReserved(Refusal):
+    """Nothing is reserved in the site's ledger for what is asked."""
+
+    code = "not_reserved"
+
+
+class StudyClosed(Refusal):
+    """The study was closed at this site; what it had not asked went back, and it never asks again."""
+
+    code = "study_closed"
+
+
 class MessageInvalid(Refusal):
     """A message to the site does not parse."""
 
@@ -189,6 +211,180 @@ class SiteFault(Refusal):
     """Something failed inside the site; the reason is in the site's own log."""
 
     code = "site_fault"
+
+
+class ProtocolRefusal(Refusal):
+    """A step of the private sum that a site does not take; never raised itself."""
+
+    code = "protocol_refusal"
+
+
+class SuiteUnknown(ProtocolRefusal):
+    """The message names another crypto suite than the approved one: no negotiation, no downgrade."""
+
+    code = "suite_unknown"
+
+
+class EpochUnknown(ProtocolRefusal):
+    """The epoch's secrets are not in this process: it never joined, has restarted, or has erased them."""
+
+    code = "epoch_unknown"
+
+
+class EpochTaken(ProtocolRefusal):
+    """This site made keys for the epoch before, or with other settings."""
+
+    code = "epoch_taken"
+
+
+class EpochSettled(ProtocolRefusal):
+    """The epoch has its one key list and its one set of members; another one was shown."""
+
+    code = "epoch_settled"
+
+
+class StepOutOfOrder(ProtocolRefusal):
+    """The step before this one has not been taken here."""
+
+    code = "step_out_of_order"
+
+
+class EntityRepeated(ProtocolRefusal):
+    """One legal entity stands on the roster more than once."""
+
+    code = "entity_repeated"
+
+
+class SiteNotOnRoster(ProtocolRefusal):
+    """A message speaks for a site that the signed roster does not hold."""
+
+    code = "site_not_on_roster"
+
+
+class SiteRepeated(ProtocolRefusal):
+    """A list names one site twice."""
+
+    code = "site_repeated"
+
+
+class MessageUnsigned(ProtocolRefusal):
+    """A relayed object is not signed by the site it speaks for."""
+
+    code = "message_unsigned"
+
+
+class TooFewPeers(ProtocolRefusal):
+    """Fewer than t sites stand behind what the coordinator shows."""
+
+    code = "too_few_peers"
+
+
+class KeyWeak(ProtocolRefusal):
+    """A public key is of low order or not canonical."""
+
+    code = "key_weak"
+
+
+class KeyRepeated(ProtocolRefusal):
+    """One public key or seed hash is used twice."""
+
+    code = "key_repeated"
+
+
+class OwnKeysChanged(ProtocolRefusal):
+    """The key list does not hold this site's own entry as it was made."""
+
+    code = "own_keys_changed"
+
+
+class ShareInvalid(ProtocolRefusal):
+    """A sealed share does not open, or is not what its sender owes."""
+
+    code = "share_invalid"
+
+
+class AgreementSplit(ProtocolRefusal):
+    """Sites signed other members or another key list than this site did."""
+
+    code = "agreement_split"
+
+
+class SpecificationDiffers(ProtocolRefusal):
+    """The round is not what this site computes from its own approved study."""
+
+    code = "specification_differs"
+
+
+class TranscriptInvalid(ProtocolRefusal):
+    """The transcript of the last round lacks signatures, or is an older one."""
+
+    code = "transcript_invalid"
+
+
+class RoundTaken(ProtocolRefusal):
+    """The round carries another question already."""
+
+    code = "round_taken"
+
+
+class RoundBurnt(ProtocolRefusal):
+    """The round was begun and has no stored answer, was passed over, or does not exist."""
+
+    code = "round_burnt"
+
+
+class VectorInvalid(ProtocolRefusal):
+    """The site's own vector has a wrong shape or type."""
+
+    code = "vector_invalid"
+
+
+class OwnInputChanged(ProtocolRefusal):
+    """The coordinator shows another masked vector of this site than the one it sent."""
+
+    code = "own_input_changed"
+
+
+class InputsDiffer(ProtocolRefusal):
+    """A signed input belongs to another round or answers another question."""
+
+    code = "inputs_differ"
+
+
+class ConsistencyTaken(ProtocolRefusal):
+    """This site has signed other survivors of the round."""
+
+    code = "consistency_taken"
+
+
+class UnmaskTaken(ProtocolRefusal):
+    """This site has released its shares of the round for another request."""
+
+    code = "unmask_taken"
+
+
+class OutsideSurvivors(ProtocolRefusal):
+    """The survivors do not include this site; it erases the round and stays silent."""
+
+    code = "outside_survivors"
+
+
+class SurvivorsChanged(ProtocolRefusal):
+    """A sum without noise was asked of other survivors than the last one."""
+
+    code = "survivors_changed"
+
+
+class SiteClosed(ProtocolRefusal):
+    """The site has not yet had the receipts of its peers since it was started."""
+
+    code = "site_closed"
+
+
+class ReceiptInvalid(ProtocolRefusal):
+    """Peers' receipts are too few, unsigned, for another start, or know a later ledger."""
+
+    code = "receipt_invalid"
 
 
 class LedgerError(FedValueError):
@@ -208,6 +404,12 @@ class LedgerBusy(LedgerError):
     """Another process holds the ledger."""
 
     code = "ledger_busy"
+
+
+class LedgerRolledBack(LedgerError):
+    """Peers have seen a later state of this ledger, or another ledger, than the one on the disk."""
+
+    code = "ledger_rolled_back"
 
 
 class PrivacyError(FedValueError):

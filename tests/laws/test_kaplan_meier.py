@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from lifelines import KaplanMeierFitter
@@ -32,13 +34,13 @@ class TestKaplanMeierLaws(AnalysisLaws):
         ]
 
 
-def survivors(entry: list[float], stop: list[float], event: list[int]) -> Cohort:
+def survivors(entry: Sequence[float], stop: Sequence[float], event: Sequence[int]) -> Cohort:
     outcome = SurvivalOutcome(np.array(entry), np.array(stop), np.array(event))
     return Cohort(len(stop), survival={"pfs": outcome})
 
 
 def test_hand_worked_product_limit() -> None:
-    # day 2: 1 of 4 dies -> 3/4; day 3: one is censored; day 5: 1 of 2 dies -> 3/8; the last is censored on day 9
+    # day 2: 1 of 4 dies -> 3/4; day 3: one is censored; day 5: 1 of 2 dies -> 3/8; day 9: censored
     cohort = survivors([0] * 4, [2, 3, 5, 9], [1, 0, 1, 0])
     analysis = KaplanMeierByGroup("pfs", EVERYBODY, DAILY[:11], entry_at_zero=True, at=(4.0, 5.0))
     stratum = without_noise(analysis, [cohort]).strata[0]

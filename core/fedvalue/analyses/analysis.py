@@ -119,7 +119,7 @@ class Analysis(Protocol):
         """What will be asked at most, in order."""
 
     def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
-        """Site half: for each block the clipped integer sum over the site's patients, shape ``(dimension,)``."""
+        """Site half: for each block the clipped integer sum over the patients, shape ``(dimension,)``."""
 
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
         """Coordinator half: what the noisy sums say."""

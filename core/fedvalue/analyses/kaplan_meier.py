@@ -29,6 +29,9 @@ from fedvalue.privacy.release import Block
 
 Z95 = 1.959963984540054
 
+EVERYBODY_AT_ZERO = "Everybody is followed from day zero."
+DELAYED_ENTRY = "Patients count from the later of day zero and their genomic report (left truncation)."
+
 
 @dataclass(frozen=True, slots=True)
 class KaplanMeierByGroup:
@@ -124,8 +127,7 @@ class KaplanMeierByGroup:
         ]
         if self.groups.by:
             strata.append(self._stratum(EVERYBODY, _together(tables), terms))
-        notes = ["Everybody is followed from day zero." if self.entry_at_zero
-                 else "Patients count from the later of day zero and their genomic report (left truncation)."]  # fmt: skip
+        notes = [EVERYBODY_AT_ZERO if self.entry_at_zero else DELAYED_ENTRY]
         if self._half:
             notes.append(
                 "People who enter or leave inside an interval count for half of it (actuarial estimate)."
@@ -202,15 +204,16 @@ class KaplanMeierByGroup:
         if whole:
             area, sampling, privacy = life_table.restricted_mean(curve)
             spread = Z95 * math.sqrt(sampling + privacy)
+            last = float(curve.days[-1])
             estimates["restricted mean"] = Estimate(
-                value=area, unit="days", lower=max(0.0, area - spread), upper=min(float(curve.days[-1]), area + spread),
+                value=area, unit="days", lower=max(0.0, area - spread), upper=min(last, area + spread),
                 sampling_variance=sampling, privacy_variance=privacy,
             )  # fmt: skip
         return estimates
 
 
 def _median_estimate(curve: SurvivalEstimate, middle: tuple[float, float | None, float | None]) -> Estimate:
-    """The median's variances: those of S there over the squared slope, the slope from the interval's width."""
+    """The median's variances: those of S there over the squared slope, taken from the interval's width."""
     value, low, high = middle
     i = min(int(np.searchsorted(curve.days, value - 1e-9)), len(curve.days) - 1)
     sampling, privacy = 0.25 * float(curve.sampling[i]), 0.25 * float(curve.noise[i, i])

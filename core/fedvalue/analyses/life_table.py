@@ -94,8 +94,7 @@ class SurvivalEstimate:
             spread = np.exp(z * np.where(far, sd / hazard, 0.0))
             lower = np.where(far, np.exp(-hazard * spread), np.exp(log_s - z * sd))
             upper = np.where(far, np.exp(-hazard / spread), np.exp(log_s + z * sd))
-        lower, upper = np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
-        return np.minimum.accumulate(lower), np.maximum.accumulate(upper[::-1])[::-1]
+        return np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
 
 
 def reach(table: RiskTable) -> int:

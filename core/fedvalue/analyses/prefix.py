@@ -17,7 +17,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 _GRAIN = 40
 
@@ -54,7 +53,10 @@ def encode(counts: NDArray[np.int64], gamma: Fraction) -> NDArray[np.int64]:
 def decode(total: NDArray[np.int64], gamma: Fraction) -> NDArray[np.float64]:
     """Return the counts by cell that `encode` was given, noise and all, shape ``(cells,)``."""
     taps = column(len(total), gamma).astype(np.float64)
-    return np.asarray(lfilter([1.0], taps / taps[0], total.astype(np.float64) / taps[0]), dtype=np.float64)
+    counts = np.zeros(len(total))
+    for i in range(len(total)):
+        counts[i] = (total[i] - taps[1 : i + 1] @ counts[:i][::-1]) / taps[0]
+    return counts
 
 
 @lru_cache(maxsize=64)

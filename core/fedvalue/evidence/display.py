@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from typing import Any
 
 from fedvalue.evidence.package import EvidencePackage
@@ -28,3 +30,7 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of an evidence package."""
     schema = EvidencePackage.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "fedvalue.evidence/1", **schema}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n")

@@ -210,6 +210,13 @@ def replay(
     typer.echo(f"same: {again.decision_id} is {again.outcome.replace('_', ' ')}, bit for bit")
 
 
+def _probability(value: float) -> str:
+    """Show a probability to four decimals, and never one that is not certain as 0 or 1."""
+    if 0 < value < 0.0001:
+        return "below 0.0001"
+    return "above 0.9999" if 0.9999 < value < 1 else f"{value:.4f}"
+
+
 def _day(on: datetime | None) -> date:
     return datetime.now(UTC).date() if on is None else on.date()
 
@@ -230,7 +237,7 @@ def _print_decision(decision: Decision) -> None:
     sign = ">=" if decision.question.direction == "at_least" else "<="
     if found is not None:
         typer.echo(
-            f"probability  P(share {sign} {decision.question.threshold}) = {found.probability:.4f}; "
+            f"probability  P(share {sign} {decision.question.threshold}): {_probability(found.probability)}; "
             f"met from {decision.rule.p_met}, not met up to {decision.rule.p_not} (rule {decision.rule.name})"
         )
         typer.echo(

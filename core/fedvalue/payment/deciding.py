@@ -6,7 +6,6 @@ The answer is made from rounded figures, because the last bits of a sum differ b
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -264,7 +263,7 @@ def _finding(book: Rulebook, rule: Rule, counts: Counts, believed: Posterior) ->
 
 def _reference(case: _Case, book: Rulebook, counts: Counts) -> ReferenceCheck:
     value, threshold = case.amount("reference"), case.amount("threshold")
-    patients = max(math.floor(counts.total.value), 1)
+    patients = max(round(counts.total.value), 1)
     met = probability_met(book, float(value), patients, book.noise_variance(counts))
     source = case.standard.history("reference").on(case.on, "reference").source
     return ReferenceCheck(

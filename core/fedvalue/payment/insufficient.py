@@ -84,7 +84,7 @@ def undecided(
       clock: Review and sunset.
     """
     reason = _reason(believed, missing_share)
-    today = max(math.floor(counts.total.value), 1)
+    today = max(round(counts.total.value), 1)
     return Insufficient(
         reason=reason,
         text=_TEXTS[reason],
@@ -108,7 +108,7 @@ def too_few(*, minimum: int, released: float | None, clock: Clock) -> Insufficie
         text=f"Fewer released patients than the {minimum:,} that are asked for.",
         more_patients=PatientsRemedy(
             patients=minimum,
-            more=None if released is None else max(minimum - math.floor(released), 0),
+            more=None if released is None else max(minimum - round(released), 0),
             assurance=None,
             text=f"At least {minimum:,} patients in this group are asked for; they may still decide nothing.",
         ),
@@ -132,7 +132,7 @@ def not_estimable(stratum: Stratum, *, minimum: int, released: float | None, clo
     reason, remedy = stratum.reason or "privacy", stratum.remedy
     epsilon = None if remedy is None else remedy.epsilon
     patients = None if remedy is None or remedy.patients is None else max(math.ceil(remedy.patients), minimum)
-    more = None if patients is None or released is None else max(patients - math.floor(released), 0)
+    more = None if patients is None or released is None else max(patients - round(released), 0)
     return Insufficient(
         reason=reason,
         text=_TEXTS[reason],

@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from fedvalue.errors import PaymentError
 from fedvalue.evidence.package import Digest
 from fedvalue.payment.decision import InForce, RuleName
-from fedvalue.payment.parameters import Amount, Parameter, Source, Value, check_range
+from fedvalue.payment.parameters import Amount, Parameter, Source, Value, check_range, is_money
 from fedvalue.study.model import Name, Part
 from fedvalue.study.schema import Text
 from fedvalue.study.signature import Signature
@@ -211,8 +211,9 @@ class Standard(Part):
                 if self.payment[target].unit != amounts[term].unit:
                     raise ValueError(f"consequences: {target} and {term} have different units")
         for flow in self.flows:
-            units = [amounts[name].unit for name in flow.factors if name in amounts]
-            if len(units) != len(flow.factors) or [u for u in units if u != "share"] != units_of_money(units):
+            units = [amounts[name].unit if name in amounts else "" for name in flow.factors]
+            money = [unit for unit in units if is_money(unit) and unit.endswith(" per patient")]
+            if len(money) != 1 or units.count("share") != len(units) - 1:
                 raise ValueError(
                     f"flows: {flow.name} is a product of shares and one amount of money per patient"
                 )
@@ -275,18 +276,12 @@ class Standard(Part):
         return found
 
 
-def units_of_money(units: list[str]) -> list[str]:
-    """Return the one unit of money per patient among ``units``, or nothing if there is not exactly one."""
-    money = [unit for unit in units if unit[:3].isupper() and unit[3:] == " per patient"]
-    return money if len(money) == 1 else []
-
-
 def _source(approval: Approved) -> Source:
     return Source(
         title=f"approved on evidence {approval.evidence_id}"
         + (" (simulation)" if approval.simulation else ""),
         place=f"decision {approval.decision_id}",
         published=approval.approved_on,
-        status="checked",
+        status="unverified" if approval.simulation else "checked",
         evidence_id=approval.evidence_id,
     )

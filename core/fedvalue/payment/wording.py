@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment.decision import Outcome, ReferenceCheck
 from fedvalue.payment.operating import Rulebook, critical
@@ -73,7 +71,7 @@ def what_would_change(book: Rulebook, counts: Counts, outcome: Outcome) -> tuple
       counts: The released figures.
       outcome: The answer.
     """
-    patients = max(math.floor(counts.total.value), 1)
+    patients = max(round(counts.total.value), 1)
     found = critical(book, patients, book.noise_variance(counts))
     high, low = (None if turn is None else 100 * turn / patients for turn in (found.high, found.low))
     if book.direction == "at_most":

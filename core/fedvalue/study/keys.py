@@ -22,16 +22,14 @@ def make_key(path: Path) -> Ed25519PrivateKey:
     Raises:
       OutputError: the file exists, or the place cannot be written.
     """
+    if path.exists():
+        raise OutputError("a key is there already", where=str(path), do="a key is never overwritten")
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
-    except FileExistsError as error:
-        raise OutputError(
-            "a key is there already", where=str(path), do="a key is never overwritten"
-        ) from error
     except OSError as error:
         raise OutputError(f"the key cannot be written: {error.strerror}", where=str(path)) from error
     return key

@@ -43,9 +43,7 @@ def main(grid: Grid, context: Context) -> None:
     )
     evidence = coordinator.run(grid)
     standards = Path(settings["standards"]) if settings.get("standards") else None
-    results = write_results(
-        study, evidence, out, key=None, standards=standards, on=evidence.created.date()
-    )
+    results = write_results(study, evidence, out, key=None, standards=standards, now=evidence.created)
     for path in results.files:
         _line(f"wrote {path}", 1, 1)
 

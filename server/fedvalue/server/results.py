@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.errors import OutputError
-from fedvalue.evidence import documents
+from fedvalue.evidence import documents, log
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment import standard_file
 from fedvalue.payment.deciding import decide
@@ -43,7 +43,7 @@ def write_results(
     *,
     key: Ed25519PrivateKey | None,
     standards: Path | None,
-    on: date,
+    now: datetime,
     language: Language = "both",
 ) -> Results:
     """Decide on every standard that the study names, and write evidence, decisions, proposals and report.
@@ -56,7 +56,7 @@ def write_results(
       folder: Where to write.
       key: The payer's key; None decides without signature, to be looked at only, and proposes nothing.
       standards: Folder of payment standards; None takes those that come with FedValue.
-      on: Day of the decision.
+      now: When; its day is that of the decision.
       language: Of the report.
 
     Raises:
@@ -64,7 +64,7 @@ def write_results(
       OutputError: the folder cannot be written.
     """
     files = [standard_file.read(payment.standard, standards) for payment in study.payments]
-    decisions = tuple(decide(evidence, file, on, key=key) for file in files)
+    decisions = tuple(decide(evidence, file, now.date(), key=key) for file in files)
     made = folder / PARTIAL
     try:
         shutil.rmtree(made, ignore_errors=True)
@@ -82,8 +82,18 @@ def write_results(
             source.replace(folder / source.name)
             finished.append(folder / source.name)
         made.rmdir()
+        _log(evidence, decisions, folder / "log.jsonl", now)
     except OSError as error:
         raise OutputError(
-            f"the results cannot be written: {error.strerror}", where=str(folder), do="choose a writable folder"
+            f"the results cannot be written: {error.strerror}",
+            where=str(folder),
+            do="choose a writable folder",
         ) from error
     return Results(decisions, tuple(reversed(finished)))
+
+
+def _log(evidence: EvidencePackage, decisions: tuple[Decision, ...], path: Path, now: datetime) -> None:
+    """Add what was made to the folder's append-only log."""
+    log.append(path, document=evidence.evidence_id, document_digest=documents.digest(evidence), now=now)
+    for decision in decisions:
+        log.append(path, document=decision.decision_id, document_digest=documents.digest(decision), now=now)

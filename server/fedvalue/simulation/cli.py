@@ -47,7 +47,10 @@ ReportLanguage = Annotated[Language, typer.Option(help="Of the report.")]
 
 @app.command()
 def demo(
-    out: Out = Path("out/demo"), seed: Seed = 20261121, as_json: AsJson = False, language: ReportLanguage = "both"
+    out: Out = Path("out/demo"),
+    seed: Seed = 20261121,
+    as_json: AsJson = False,
+    language: ReportLanguage = "both",
 ) -> None:
     """Six made-up hospitals, one study, one payment decision, over Flower in this process.
 
@@ -141,7 +144,7 @@ def _progress(as_json: bool) -> Iterator[Told]:
 
         def plain(text: str, done: int, total: int) -> None:
             nonlocal last
-            if text != last:
+            if text != last and done < total:
                 sys.stderr.write(f"{text} ...\n")
                 last = text
 
@@ -151,12 +154,12 @@ def _progress(as_json: bool) -> Iterator[Told]:
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def bar(text: str, done: int, total: int) -> None:
             if text not in tasks:
-                tasks[text] = int(bars.add_task(text, total=total))
-            bars.update(bars.task_ids[tasks[text]], completed=done, total=total)
+                tasks[text] = bars.add_task(text, total=total)
+            bars.update(tasks[text], completed=done, total=total)
 
         yield bar
 

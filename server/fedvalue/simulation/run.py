@@ -103,7 +103,7 @@ def run(
     progress("deciding and writing the report", 0, 1)
     payer = make_key(folder / "keys" / "payer.pem")
     results = write_results(
-        read, evidence, folder, key=payer, standards=standards, on=clock().date(), language=language
+        read, evidence, folder, key=payer, standards=standards, now=clock(), language=language
     )
     write_atomically(
         folder / "simulation.json", json.dumps(_stamp(evidence, clock), indent=1).encode(), mode=0o644

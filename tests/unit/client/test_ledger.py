@@ -76,11 +76,11 @@ def test_a_debit_is_charged_and_says_everything_about_the_release(
     assert (entry.number, entry.hash, entry.time) == (2, receipt.hash, "2026-03-01T12:00:00+00:00")
     assert entry.price == Price.plain(2**30)
     assert entry.body == {
-        "kind": "debit", "result": "charged", "study": STUDY, "partition": "all", "analyses": ["response"],
+        "kind": "debit", "result": "charged", "study": STUDY, "partitions": ["all"], "analyses": ["response"],
         "release": "release-1", "attempt": 1, "specification": "cd" * 32,
         "price": [str(a * 2**30) for a in ORDERS], "bound_squared": str(2**31),
         "gammas": ["741455", "3/65536"], "s": 20, "t": 3, "c": 1, "m_charged": 1, "m_promised": 2, "d": 7,
-        "epoch": "", "round": 0, "unsafe_exact": False,
+        "epoch": "", "round": 0, "h": "", "unsafe_exact": False, "reservation": 0,
     }  # fmt: skip
 
 
@@ -179,8 +179,10 @@ def test_a_debit_below_what_the_release_costs_cannot_be_made() -> None:
         replace(ask(), price=Price((1, *Price.plain(2**30).units[1:])))
     with pytest.raises(LedgerError, match="unsafe_exact"):
         replace(ask(), price=NOTHING, bound_squared=0)
-    with pytest.raises(LedgerError, match="partition"):
-        replace(ask(), partition="2026")
+    with pytest.raises(LedgerError, match="no name of a partition"):
+        replace(ask(), partitions=("2026/1",))
+    with pytest.raises(LedgerError, match="named twice"):
+        replace(ask(), partitions=("2026", "2026"))
     with pytest.raises(LedgerError, match="names a study"):
         replace(ask(), attempt=0)
 

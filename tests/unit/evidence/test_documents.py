@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvalue.errors import EvidenceError, OutputError, PaymentError
@@ -58,6 +58,7 @@ def test_the_caller_chooses_the_error() -> None:
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_no_bytes_raise_anything_but_our_own_error(raw: bytes) -> None:
     with pytest.raises(EvidenceError):
         documents.parse(EvidencePackage, raw, where="x")

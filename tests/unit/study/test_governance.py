@@ -9,9 +9,15 @@ from fedvalue.study.governance import Ethics, GeneticResources, Governance, Lega
 from tests.agreement import study
 
 COMMON = (
-    "purpose", "legal_basis.hospital", "legal_basis.payer", "ethics", "data_use_agreement", "accountable_officer",
-    "retention", "server_location",
-)  # fmt: skip
+    "purpose",
+    "legal_basis.hospital",
+    "legal_basis.payer",
+    "ethics",
+    "data_use_agreement",
+    "accountable_officer",
+    "retention",
+    "server_location",
+)
 ASKED = {
     "none": set(),
     "us": set(COMMON),

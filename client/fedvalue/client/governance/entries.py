@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -31,7 +32,10 @@ from fedvalue.study.signature import Signature
 FORMAT = "fedvalue-ledger-1"
 POPULATION = "all patients"
 PARTITION = "all"
-"""One partition holds every patient of the site; accrual years become partitions beside it."""
+"""Partition of a population whose people are not told apart by the year in which they entered."""
+
+PARTITION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+"""What a partition may be called: a year, such as ``2026``; ``2026-2`` for people who came after a loss."""
 
 BEFORE_THE_FIRST = "0" * 64
 ROLE = "site"
@@ -59,9 +63,11 @@ class Debit:
       shares_promised: m = t - c that the private sum would count on.
       dimension: Coordinates of the vector.
       log2_scale: s, the noise has scale ``2^s``.
-      partition: Whose budget is charged.
+      partitions: Whose budgets are charged, each in full; empty: those of the study's reservation, or every
+        open one where it has none.
       epoch: Epoch of the secure sum; empty while the sum travels in clear.
       round: Round within the epoch.
+      h: What the round's question hashes to, 64 hexadecimal digits; empty while the sum travels in clear.
       unsafe_exact: True if the release carries no noise: no price describes it, and none is charged.
     """
 
@@ -79,17 +85,15 @@ class Debit:
     shares_promised: int
     dimension: int
     log2_scale: int = LOG2_SCALE
-    partition: str = PARTITION
+    partitions: tuple[str, ...] = ()
     epoch: str = ""
     round: int = 0
+    h: str = ""
     unsafe_exact: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an entry that would charge less than the release costs, or charge nobody."""
-        if self.partition != PARTITION:
-            raise LedgerError(
-                f"there is no partition {self.partition!r}", where=self.release, do="charge 'all'"
-            )
+        require_distinct(self.partitions, where=self.release)
         if self.attempt < 1 or self.dimension < 1 or not self.study_hash or not self.release:
             raise LedgerError(
                 "a debit names a study, a release, an attempt and a dimension", where=self.release
@@ -112,15 +116,15 @@ class Debit:
         return self.study_hash, self.release, self.attempt
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON that is sealed."""
+        """Return what is sealed, but for what the ledger adds: partitions charged, and the reservation."""
         return {
-            "kind": "debit", "result": "charged", "study": self.study_hash, "partition": self.partition,
+            "kind": "debit", "result": "charged", "study": self.study_hash,
             "analyses": list(self.analyses), "release": self.release, "attempt": self.attempt,
             "specification": self.specification, "price": [str(unit) for unit in self.price.units],
             "bound_squared": str(self.bound_squared), "gammas": list(self.gammas), "s": self.log2_scale,
             "t": self.answers, "c": self.colluding, "m_charged": self.shares_charged,
             "m_promised": self.shares_promised, "d": self.dimension, "epoch": self.epoch, "round": self.round,
-            "unsafe_exact": self.unsafe_exact,
+            "h": self.h, "unsafe_exact": self.unsafe_exact,
         }  # fmt: skip
 
 
@@ -132,7 +136,7 @@ class Entry:
       number: 1 for the opening entry.
       previous: Hash of the entry before.
       time: When it was written, ISO 8601 in UTC.
-      body: What happened; ``kind`` is ``opened``, ``debit`` or ``reply``.
+      body: What happened; ``kind`` is one of those in `fedvalue.client.governance.books`.
       hash: SHA-256 of the canonical content.
       signature: The site's signature over the hash.
     """
@@ -146,7 +150,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """``opened``, ``debit`` or ``reply``."""
+        """What happened, one word."""
         return str(self.body["kind"])
 
     @property
@@ -159,6 +163,12 @@ class Entry:
         """What a debit may charge only once."""
         return self.body["study"], self.body["release"], self.body["attempt"]
 
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """Whose budgets a debit charges."""
+        # Ledgers of the first release had one partition and named it alone.
+        return tuple(self.body.get("partitions") or [self.body["partition"]])
+
     def content(self) -> bytes:
         """Return the canonical bytes that are hashed and stored."""
         return rfc8785.dumps(
@@ -166,16 +176,21 @@ class Entry:
         )
 
 
-def opening(budget: Budget) -> dict[str, Any]:
-    """Return the body of the first entry, which fixes the budget for life."""
-    return {
-        "kind": "opened", "format": FORMAT, "population": POPULATION, "partitions": [PARTITION],
-        "budget": {
-            "epsilon": repr(float(budget.epsilon)), "delta": repr(float(budget.delta)),
-            "admits_sampled": budget.admits_sampled, "orders": list(ORDERS),
-            "weights": [str(weight) for weight in budget.weights],
-        },
+def opening(
+    budget: Budget, partitions: Sequence[str], lost: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the body of the first entry, which fixes the budget for life.
+
+    Args:
+      budget: Of every partition, unless one is opened with another.
+      partitions: Partitions that exist from the start.
+      lost: What is known of a lost ledger that this one follows.
+    """
+    body = {
+        "kind": "opened", "format": FORMAT, "population": POPULATION, "partitions": list(partitions),
+        "budget": budget_body(budget),
     }  # fmt: skip
+    return body if lost is None else {**body, "lost": dict(lost)}
 
 
 def opened_budget(entry: Entry) -> Budget:
@@ -186,13 +201,43 @@ def opened_budget(entry: Entry) -> Budget:
     """
     if entry.kind != "opened" or entry.body["format"] != FORMAT:
         raise LedgerBroken(f"the ledger does not start with an opening of {FORMAT}", where="entry 1")
-    fixed = entry.body["budget"]
+    return read_budget(entry.body["budget"], where="entry 1")
+
+
+def budget_body(budget: Budget) -> dict[str, Any]:
+    """Return a budget as it is sealed."""
+    return {
+        "epsilon": repr(float(budget.epsilon)), "delta": repr(float(budget.delta)),
+        "admits_sampled": budget.admits_sampled, "orders": list(ORDERS),
+        "weights": [str(weight) for weight in budget.weights],
+    }  # fmt: skip
+
+
+def read_budget(fixed: Mapping[str, Any], *, where: str) -> Budget:
+    """Read what `budget_body` wrote.
+
+    Raises:
+      LedgerBroken: it counts at other orders than this version.
+    """
     if tuple(fixed["orders"]) != ORDERS:
-        raise LedgerBroken("the ledger counts at other orders than this version", where="entry 1")
+        raise LedgerBroken("the ledger counts at other orders than this version", where=where)
     return Budget(
         float(fixed["epsilon"]), float(fixed["delta"]), fixed["admits_sampled"],
         tuple(Fraction(weight) for weight in fixed["weights"]),
     )  # fmt: skip
+
+
+def require_distinct(partitions: Sequence[str], *, where: str) -> None:
+    """Refuse names that are none, and one named twice.
+
+    Raises:
+      LedgerError: names it.
+    """
+    for name in partitions:
+        if PARTITION_NAME.fullmatch(name) is None:
+            raise LedgerError(f"{name!r} is no name of a partition", where=where, do="name a year")
+    if len(set(partitions)) != len(partitions):
+        raise LedgerError("a partition is named twice", where=where, do="name each once")
 
 
 def answered(debit: int, reply: bytes) -> dict[str, Any]:

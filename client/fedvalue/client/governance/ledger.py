@@ -8,16 +8,14 @@ is sent, so that a retransmission returns the same bytes and no attempt ever has
 What is detected: any change, insertion, exchange or removal inside the chain, a removed end (SQLite's own
 sequence remembers the last number), removed or added triggers, a reply that differs from its entry, a
 budget that is not the one the ledger was opened with. What one site alone cannot detect is the whole file
-put back to an earlier copy; peers will keep receipts for that (an entry's number and hash are the receipt).
+put back to an earlier copy; for that, peers keep the highest counter and head they have seen, and after
+every start `fedvalue.client.governance.receipts.reopen` asks them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,45 +24,33 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fedvalue.client.governance.durable import connect, make_private, publish, transaction
+from fedvalue.client.governance.books import Account, Books, StoreMark, unasked
+from fedvalue.client.governance.chain import Chain
 from fedvalue.client.governance.entries import (
-    BEFORE_THE_FIRST,
-    Attempt,
+    PARTITION,
     Debit,
     Entry,
     answered,
-    opened_budget,
+    budget_body,
     opening,
-    seal,
-    unseal,
+    require_distinct,
 )
-from fedvalue.errors import AttemptTaken, BudgetSpent, LedgerBroken, LedgerError
-from fedvalue.privacy.accounting import NOTHING, UNITS_PER_RHO, Budget, Price
-from fedvalue.study.signature import public_hex
+from fedvalue.client.governance.reservations import Held, Reservation
+from fedvalue.errors import AttemptTaken, LedgerError, StudyClosed
+from fedvalue.privacy.accounting import ORDERS, Budget, Price
 
 PATIENCE = 5.0
 """Seconds to wait for another process that holds the ledger."""
 
-_SCHEMA = (
-    "CREATE TABLE entry (number INTEGER PRIMARY KEY AUTOINCREMENT, content BLOB, hash TEXT, signature TEXT)",
-    "CREATE TABLE reply (debit INTEGER PRIMARY KEY REFERENCES entry (number), content BLOB)",
-    *(
-        f"CREATE TRIGGER {table}_{verb} BEFORE {verb.upper()} ON {table}"
-        f" BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        for table in ("entry", "reply")
-        for verb in ("update", "delete")
-    ),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof of a charge.
+    """Proof of an entry.
 
     Attributes:
-      number: Number of the debit in the ledger.
-      hash: Hash of the debit.
-      fresh: True if this call charged it; False if it had been charged before.
+      number: Number of the entry in the ledger.
+      hash: Its hash.
+      fresh: True if this call wrote it; False if it had been written before.
     """
 
     number: int
@@ -72,55 +58,53 @@ class Receipt:
     fresh: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a ledger.
+
+    Attributes:
+      counter: Grows by one with every entry, and never repeats in the life of a site; at least 1.
+      hash: Hash of the last entry, 64 hexadecimal digits.
+    """
+
+    counter: int
+    hash: str
+
+
 class Ledger:
     """One site's ledger, open in one thread of one process; open another one elsewhere."""
 
-    def __init__(
-        self,
-        path: Path,
-        key: Ed25519PrivateKey,
-        clock: Callable[[], datetime],
-        connection: sqlite3.Connection,
-    ) -> None:
-        self._path, self._key, self._clock, self._connection = path, key, clock, connection
-        self._budget: Budget
-        self._entries: list[Entry] = []
-        self._debits: dict[Attempt, Entry] = {}
-        self._replies: dict[int, str] = {}
-        self._spent = NOTHING
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._books = Books()
 
     @classmethod
     def create(
-        cls, path: Path, budget: Budget, key: Ed25519PrivateKey, clock: Callable[[], datetime]
+        cls,
+        path: Path,
+        budget: Budget,
+        key: Ed25519PrivateKey,
+        clock: Callable[[], datetime],
+        *,
+        partitions: Sequence[str] = (PARTITION,),
+        lost: Mapping[str, Any] | None = None,
     ) -> Self:
         """Open a new ledger, for life.
 
-        The file gets its name only when it is whole, and is readable by its owner alone from the start.
+        Args:
+          path: The file; its owner's alone, and whole when it gets its name.
+          budget: Of each partition.
+          key: The site's key.
+          clock: Tells the time of new entries, with its time zone.
+          partitions: Those that exist from the start; none, where `entered` opens one a year.
+          lost: What is known of a lost ledger that this one follows, from
+            `fedvalue.client.governance.recovery.declare_lost`.
 
         Raises:
           LedgerError: there is a ledger already, or the place cannot be written.
         """
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            partial.unlink(missing_ok=True)
-            make_private(partial)
-            with (
-                cls(partial, key, clock, connect(partial, PATIENCE)) as ledger,
-                ledger._transaction("IMMEDIATE"),
-            ):
-                for statement in _SCHEMA:
-                    ledger._connection.execute(statement)
-                ledger._append(opening(budget))
-            publish(partial, path)
-        except FileExistsError as error:
-            raise LedgerError(
-                "there is a ledger already", where=str(path), do="a budget is for life: open this one"
-            ) from error
-        except OSError as error:
-            raise LedgerError(f"the ledger cannot be made: {error.strerror}", where=str(path)) from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+        require_distinct(partitions, where=str(path))
+        Chain.create(path, key, clock, opening(budget, partitions, lost), patience=PATIENCE)
         return cls.open(path, key, clock)
 
     @classmethod
@@ -147,7 +131,7 @@ class Ledger:
           LedgerBusy: another process holds it.
           LedgerError: it is not there, cannot be read, or was opened with another budget.
         """
-        ledger = cls(path, key, clock, connect(path, patience))
+        ledger = cls(Chain(path, key, clock, patience=patience))
         try:
             ledger.verify()
             ledger._require(budget or ledger.budget)
@@ -158,7 +142,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._chain.close()
 
     def __enter__(self) -> Self:
         return self
@@ -170,22 +154,69 @@ class Ledger:
 
     @property
     def budget(self) -> Budget:
-        """The budget that the ledger was opened with."""
-        return self._budget
+        """The budget of every partition that was not opened with another."""
+        return self._books.budget
 
-    def spent(self) -> Price:
-        """Return what all debits charged together."""
+    def head(self) -> Head:
+        """Return the counter and the hash of the last entry: what peers remember of this ledger."""
         self._refresh()
-        return self._spent
+        return self._head()
 
-    def remaining_units(self) -> int:
-        """Return the rho of the largest release that would still pass, in units of 2^-40."""
-        return self.budget.remaining_units(self.spent())
+    def hash_at(self, counter: int) -> str | None:
+        """Return the hash of the entry that ``counter`` numbers, or None if this file does not hold it."""
+        self._refresh()
+        number = counter - self._books.base
+        return self._chain.entries[number - 1].hash if 1 <= number <= len(self._chain.entries) else None
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Return every partition, in the order in which they were opened."""
+        self._refresh()
+        return self._books.accounts()
+
+    def reservations(self) -> tuple[Held, ...]:
+        """Return every study that has something reserved or may still ask, oldest first."""
+        self._refresh()
+        return tuple(self._books.held.values())
+
+    def partitions(self, named: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the partitions that an ask touches: those named, or all that exist and are not lost.
+
+        Raises:
+          LedgerError: there is none, or one is named that does not exist.
+          BudgetSpent: one that is named counts as spent for life.
+        """
+        self._refresh()
+        return self._books.chargeable(named)
+
+    def store_mark(self) -> StoreMark:
+        """Return where the store of first entries stood when this ledger last heard of it."""
+        self._refresh()
+        return self._books.store
+
+    def spent(self, partition: str | None = None) -> Price:
+        """Return what all debits charged together on one partition, or at most on any."""
+        accounts = [each for each in self.accounts() if partition in (None, each.name)]
+        if partition is not None and not accounts:
+            raise LedgerError(f"there is no partition {partition!r}", where=str(self._chain.path))
+        return Price(tuple(max((a.spent.units[i] for a in accounts), default=0) for i in range(len(ORDERS))))
+
+    def remaining_units(self, partitions: Sequence[str] = ()) -> int:
+        """Return the rho of the largest release that would still pass, in units of 2^-40.
+
+        Args:
+          partitions: That the release touches; none: all that exist and are not lost. What other studies
+            have reserved is not left.
+        """
+        accounts = self.accounts()
+        if not accounts and not partitions:
+            return self.budget.rho_units
+        touched = self.partitions(partitions)
+        return min(each.remaining_units for each in accounts if each.name in touched)
 
     def entries(self) -> tuple[Entry, ...]:
         """Return every entry, oldest first."""
         self._refresh()
-        return tuple(self._entries)
+        return tuple(self._chain.entries)
 
     def verify(self) -> None:
         """Check the whole file again: schema, chain, signatures, replies.
@@ -193,46 +224,151 @@ class Ledger:
         Raises:
           LedgerBroken: something in it was changed.
         """
-        self._entries, self._debits, self._replies, self._spent = [], {}, {}, NOTHING
-        with self._transaction("DEFERRED"):
-            found = {
-                row[0] for row in self._rows("SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-            }
-            if found != set(_SCHEMA):
-                raise self._broken("its tables or append-only triggers were changed")
+        self._chain.entries.clear()
+        self._books = Books()
+        with self._chain.transaction("DEFERRED"):
+            self._chain.require_schema()
             self._catch_up()
-            if not self._entries:
-                raise self._broken("it has no opening entry")
-            self._budget = opened_budget(self._entries[0])
-            replies = self._rows("SELECT debit, CAST(content AS BLOB) FROM reply")
+            if not self._chain.entries:
+                raise self._chain.broken("it has no opening entry")
+            replies = self._chain.rows("SELECT debit, CAST(content AS BLOB) FROM reply")
             stored = {debit: hashlib.sha256(reply or b"").hexdigest() for debit, reply in replies}
-            if stored != self._replies:
-                raise self._broken("a stored reply is not the one that was sent")
+            if stored != self._books.replies:
+                raise self._chain.broken("a stored reply is not the one that was sent")
 
-    def debit(self, debit: Debit) -> Receipt:
-        """Charge one attempt at a release, if the budget covers it; on the disk when this returns.
-
-        The same debit a second time charges nothing and returns the receipt of the first.
+    def backup(self, target: Path) -> Head:
+        """Copy the ledger to a new file, mode 0600, and return where the copy ends.
 
         Raises:
-          BudgetSpent: the budget does not cover it; nothing was written.
+          LedgerError: there is a file already, or the place cannot be written.
+        """
+        with self._chain.transaction("IMMEDIATE"):
+            self._catch_up()
+            self._chain.copy_to(target)
+            return self._head()
+
+    def open_partition(self, name: str, budget: Budget | None = None) -> None:
+        """Open a partition with its own budget, for life.
+
+        Args:
+          name: Usually a year.
+          budget: Default: the ledger's.
+
+        Raises:
+          LedgerError: it is open already, or the entry cannot be written.
+        """
+        require_distinct((name,), where=str(self._chain.path))
+        body = {"kind": "partition", "partition": name, "budget": budget_body(budget or self.budget)}
+        with self._chain.transaction("IMMEDIATE"):
+            self._catch_up()
+            if any(name == each.name for each in self._books.accounts()):
+                raise LedgerError(
+                    "the partition is open already", where=name, do="its budget is for life; use it"
+                )
+            self._chain.append(body)
+
+    def entered(self, mark: StoreMark, partition: str) -> None:
+        """Note that people entered the store; opens their partition if it is new.
+
+        One entry a load, whoever came: the counter, which peers see, must not tell. A mark that the ledger
+        has passed already writes nothing.
+
+        Args:
+          mark: Where the store of first entries stands now.
+          partition: Where the new people belong; empty if nobody is new.
+
+        Raises:
+          LedgerError: the entry cannot be written.
+        """
+        require_distinct((partition,) if partition else (), where=str(self._chain.path))
+        with self._chain.transaction("IMMEDIATE"):
+            self._catch_up()
+            if mark.batch > self._books.store.batch:
+                body = {"batch": mark.batch, "store": mark.digest, "partition": partition}
+                self._chain.append({"kind": "entered", **body})
+
+    def reserve(self, asked: Reservation) -> Receipt:
+        """Set a study's plan and spare attempts aside on approval; on the disk when this returns.
+
+        The same reservation a second time writes nothing. Another plan of the same study, after its roster
+        or policy changed, takes the place of the first: what the first had not asked can never be asked
+        any more, and what it had charged stays charged.
+
+        Raises:
+          BudgetSpent: a partition cannot bear all of it; nothing was written.
+          StudyClosed: the study was closed here.
+          NotReserved: it names other partitions than before.
+          LedgerError: a partition does not exist, or the entry cannot be written.
+        """
+        with self._chain.transaction("IMMEDIATE"):
+            self._catch_up()
+            partitions, replaces = self._books.admit_reservation(asked)
+            held = self._books.held.get(asked.study_hash)
+            if held is not None and held.plan == asked.plan:
+                return Receipt(held.number, self._chain.entries[held.number - 1].hash, fresh=False)
+            entry = self._chain.append(asked.body(partitions, replaces))
+        return Receipt(entry.number, entry.hash, fresh=True)
+
+    def debit(self, debit: Debit, *, reserve: bool = False) -> Receipt:
+        """Charge one attempt at a release, if the budget covers it; on the disk when this returns.
+
+        The same debit a second time charges nothing and returns the receipt of the first. A study that has
+        a reservation is charged from it and for nothing else.
+
+        Args:
+          debit: The attempt.
+          reserve: True to refuse a study that reserved nothing.
+
+        Raises:
+          BudgetSpent: a partition's budget does not cover it; nothing was written.
           AttemptTaken: this attempt was charged with other parameters.
+          NotReserved: the study has no reservation, or not for this.
+          SpareAttemptsSpent: the reservation holds no such attempt.
+          StudyClosed: the study was closed here.
           LedgerBusy: another process holds the ledger.
           LedgerError: the entry cannot be written; nothing may leave.
         """
-        with self._transaction("IMMEDIATE"):
+        with self._chain.transaction("IMMEDIATE"):
             self._catch_up()
-            if (known := self._debits.get(debit.key)) is not None:
-                if known.body != debit.body():
+            body = debit.body()
+            if (known := self._books.debits.get(debit.key)) is not None:
+                same = {key: known.body.get(key) for key in body} == body
+                if not same or debit.partitions not in ((), known.partitions):
                     raise AttemptTaken(
                         "this attempt was charged with other parameters",
                         where=f"{debit.release}, attempt {debit.attempt}",
                         do="ask as a new attempt, with a new charge",
                     )
                 return Receipt(known.number, known.hash, fresh=False)
-            if not self.budget.passes(self._spent, NOTHING, debit.price):
-                raise self._refused(debit)
-            entry = self._append(debit.body())
+            leave = self._books.admit(debit, reserve=reserve)
+            entry = self._chain.append(
+                {**body, "partitions": list(leave.partitions), "reservation": leave.reservation}
+            )
+        return Receipt(entry.number, entry.hash, fresh=True)
+
+    def close_study(self, study_hash: str, why: str = "") -> Receipt:
+        """End a study for good: what it never asked is free again, and it can never ask or reserve more.
+
+        Args:
+          study_hash: The study, 64 hexadecimal digits.
+          why: The officer's reason, one line; it stays in the ledger.
+
+        Raises:
+          StudyClosed: it was closed before.
+          LedgerError: this ledger knows no such study, or the entry cannot be written.
+        """
+        with self._chain.transaction("IMMEDIATE"):
+            self._catch_up()
+            if study_hash in self._books.closed:
+                raise StudyClosed("the study was closed before", where=study_hash[:16])
+            held = self._books.held.get(study_hash)
+            if held is None and all(study != study_hash for study, _, _ in self._books.debits):
+                raise LedgerError(
+                    "this ledger knows no such study", where=study_hash[:16], do="give the whole hash"
+                )
+            number, returned = (held.number, unasked(held)) if held else (0, [])
+            body = {"study": study_hash, "why": why, "reservation": number, "returned": returned}
+            entry = self._chain.append({"kind": "closed", "result": "returned", **body})
         return Receipt(entry.number, entry.hash, fresh=True)
 
     def store_reply(self, receipt: Receipt, reply: bytes) -> None:
@@ -241,13 +377,13 @@ class Ledger:
         Raises:
           LedgerError: the attempt has another reply already, was never charged, or the disk refuses.
         """
-        with self._transaction("IMMEDIATE"):
+        with self._chain.transaction("IMMEDIATE"):
             self._catch_up()
             self._charged(receipt)
-            known = self._replies.get(receipt.number)
+            known = self._books.replies.get(receipt.number)
             if known is None:
-                self._append(answered(receipt.number, reply))
-                self._connection.execute("INSERT INTO reply VALUES (?, ?)", (receipt.number, reply))
+                self._chain.append(answered(receipt.number, reply))
+                self._chain.store_reply(receipt.number, reply)
             elif known != hashlib.sha256(reply).hexdigest():
                 raise LedgerError(
                     "this attempt has another reply already",
@@ -261,105 +397,47 @@ class Ledger:
         Raises:
           LedgerBroken: the stored bytes are not those that were sealed.
         """
-        with self._transaction("DEFERRED"):
+        with self._chain.transaction("DEFERRED"):
             self._catch_up()
             self._charged(receipt)
-            known = self._replies.get(receipt.number)
+            known = self._books.replies.get(receipt.number)
             if known is None:
                 return None
-            stored = self._rows("SELECT CAST(content AS BLOB) FROM reply WHERE debit = ?", receipt.number)
+            stored = self._chain.rows(
+                "SELECT CAST(content AS BLOB) FROM reply WHERE debit = ?", receipt.number
+            )
             (reply,) = next(stored, (None,))
             if hashlib.sha256(reply or b"").hexdigest() != known:
-                raise self._broken(f"the reply to entry {receipt.number} was changed")
+                raise self._chain.broken(f"the reply to entry {receipt.number} was changed")
             return reply or b""
 
     def _require(self, budget: Budget) -> None:
-        if budget != self._budget:
+        if budget != self.budget:
             raise LedgerError(
                 f"the policy says epsilon {budget.epsilon} at delta {budget.delta}, this ledger was opened "
-                f"for life with epsilon {self._budget.epsilon} at delta {self._budget.delta}",
-                where=str(self._path),
+                f"for life with epsilon {self.budget.epsilon} at delta {self.budget.delta}",
+                where=str(self._chain.path),
                 do="put the ledger's budget back into the policy: a new one is never taken over silently",
             )
 
     def _charged(self, receipt: Receipt) -> None:
-        entry = self._entries[receipt.number - 1] if 1 <= receipt.number <= len(self._entries) else None
+        entry = (
+            self._chain.entries[receipt.number - 1]
+            if 1 <= receipt.number <= len(self._chain.entries)
+            else None
+        )
         if entry is None or entry.hash != receipt.hash or entry.kind != "debit":
             raise LedgerError(
                 "the receipt is not of a charge in this ledger", where=f"entry {receipt.number}"
             )
 
-    def _refused(self, debit: Debit) -> BudgetSpent:
-        left, asked = self.budget.remaining_units(self._spent), debit.price.rho_units or 0
-        return BudgetSpent(
-            f"the release costs {asked / UNITS_PER_RHO:.6g} zCDP and {left / UNITS_PER_RHO:.6g} is left",
-            where=f"{debit.release}, attempt {debit.attempt}",
-            do="nothing was charged; the budget is for life, ask less or ask other sites",
-        )
-
-    def _append(self, body: Mapping[str, Any]) -> Entry:
-        previous = self._entries[-1].hash if self._entries else BEFORE_THE_FIRST
-        entry = seal(len(self._entries) + 1, previous, self._clock(), body, self._key)
-        self._connection.execute(
-            "INSERT INTO entry VALUES (?, ?, ?, ?)",
-            (entry.number, entry.content(), entry.hash, entry.signature.model_dump_json()),
-        )
-        return entry
-
     def _refresh(self) -> None:
-        with self._transaction("DEFERRED"):
+        with self._chain.transaction("DEFERRED"):
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Read and check what was appended since the last look; what was read before stays as it was read."""
-        known = len(self._entries)
-        ((count, last),) = self._rows("SELECT count(*), coalesce(max(number), 0) FROM entry")
-        ((sequence,),) = self._rows(
-            "SELECT total(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = 'entry'"
-        )
-        if not count == last == sequence >= known:
-            raise self._broken("entries are missing")
-        # The casts let a hand-edited column of another type be nothing but bytes.
-        query = (
-            "SELECT number, CAST(content AS BLOB), CAST(hash AS BLOB), CAST(signature AS BLOB) FROM entry"
-            " WHERE number >= ? ORDER BY number"
-        )
-        public_key = public_hex(self._key)
-        for number, content, digest, signed in self._rows(query, known):
-            if number == known:
-                if digest != self._entries[-1].hash.encode():
-                    raise self._broken("entries were replaced")
-                continue
-            previous = self._entries[-1].hash if self._entries else BEFORE_THE_FIRST
-            self._take(unseal(number, previous, content or b"", digest or b"", signed or b"", public_key))
+        for entry in self._chain.catch_up():
+            self._books.take(entry)
 
-    def _take(self, entry: Entry) -> None:
-        if entry.kind == "debit":
-            self._debits[entry.attempt] = entry
-            self._spent = self._spent + entry.price
-        elif entry.kind == "reply":
-            self._replies[entry.body["entry"]] = entry.body["sha256"]
-        elif entry.kind != "opened" or entry.number != 1:
-            # A newer version may have charged something here that this one would not count.
-            raise self._broken(f"entry {entry.number} is of the kind {entry.kind!r}, unknown to this version")
-        self._entries.append(entry)
-
-    def _rows(self, query: str, *values: int) -> Iterator[tuple[Any, ...]]:
-        return iter(self._connection.execute(query, values))
-
-    def _broken(self, what: str) -> LedgerBroken:
-        return LedgerBroken(
-            f"the ledger does not hold: {what}",
-            where=str(self._path),
-            do="answer nothing; restore it with its auditor",
-        )
-
-    @contextmanager
-    def _transaction(self, mode: str) -> Iterator[None]:
-        try:
-            with transaction(self._connection, self._path, mode):
-                yield
-        except LedgerBroken:
-            # Whoever catches this must not be able to go on with what was read so far.
-            self.close()
-            raise
+    def _head(self) -> Head:
+        return Head(self._books.base + len(self._chain.entries), self._chain.entries[-1].hash)

@@ -11,7 +11,7 @@ from fedvalue.client.records.cells import Cell
 from fedvalue.client.records.connectors import Raw
 from fedvalue.client.records.effects import effect_class, short_protein_change
 from fedvalue.client.records.report import TableReport
-from fedvalue.client.records.rules import RowQuery, Value
+from fedvalue.client.records.rules import NO_REPORT, RowQuery, Value
 from fedvalue.client.records.sections import Panel, Test, Variant
 from fedvalue.client.records.store import EVERY_GENE, UNSPECIFIED
 
@@ -67,7 +67,8 @@ def load_variant(
         query.put("effect", Value(f"'{UNSPECIFIED}'"))
     staged = query.stage("staged", once="duplicate row")
     connection.execute(
-        "INSERT INTO variant SELECT patient_id, gene, protein_change, effect FROM staged WHERE _reason IS NULL"
+        "INSERT INTO variant SELECT patient_id, gene, protein_change, effect FROM staged "
+        "WHERE _reason IS NULL"
     )
     report = staged.report(where)
     if table.tested != "nobody":
@@ -100,7 +101,9 @@ def load_test(connection: duckdb.DuckDBPyConnection, where: str, table: Test, ra
     query = RowQuery(connection, raw)
     gene = None if table.genes.cell is None else query.each(table.genes.cell)
     query.patient(table.patient_id)
-    query.put("day", Value("CAST(NULL AS DOUBLE)") if table.day is None else query.day(table.day))
+    query.put(
+        "day", Value("CAST(NULL AS DOUBLE)") if table.day is None else query.day(table.day, missing=NO_REPORT)
+    )
     if gene is not None:
         symbol = query.text(gene, missing="missing code")
         query.put("gene", Value(f"upper({symbol.sql})", symbol.faults))

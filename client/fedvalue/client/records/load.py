@@ -16,7 +16,7 @@ import duckdb
 from fedvalue.client.records.connectors import Connector, Raw
 from fedvalue.client.records.mapping import Mapping
 from fedvalue.client.records.report import LoadReport, TableReport
-from fedvalue.client.records.rules import create_codes
+from fedvalue.client.records.rules import BENIGN, create_codes
 from fedvalue.client.records.sections import Patient, Variant
 from fedvalue.client.records.store import CANONICAL, MODEST, Limits, create_tables, writing
 from fedvalue.client.records.tables import fed_by, load_patient, load_table, wanted
@@ -159,8 +159,8 @@ def _empty(mapping: Mapping, raws: dict[str, Raw]) -> list[str]:
 
 
 def _usable(report: TableReport, *, optional: bool) -> None:
-    """Refuse a table of which every row broke a rule; rows that were ignored on purpose broke none."""
-    broken = [item for item in report.left_out if item.reason != "ignored"]
+    """Refuse a table of which every row broke a rule."""
+    broken = [item for item in report.left_out if item.reason not in BENIGN]
     if (
         report.kept == 0
         and (broken or report.table == "patient")

@@ -27,7 +27,8 @@ _HAPPENED = """happened AS (
     SELECT c.position, x.day - c.index_day AS day, list_position($kinds, x.kind) AS kind
     FROM chosen c JOIN event x USING (patient_id)
     WHERE list_contains($kinds, x.kind) AND x.day >= c.index_day
-    QUALIFY row_number() OVER (PARTITION BY c.position ORDER BY day, kind) = 1),
+    QUALIFY row_number() OVER (
+      PARTITION BY c.position ORDER BY x.day, list_position($kinds, x.kind)) = 1),
   seen AS (
     SELECT c.position, max(x.day - c.index_day) AS last
     FROM chosen c JOIN follow_up x USING (patient_id) GROUP BY c.position),
@@ -118,7 +119,8 @@ def survival(
     follow-up, or whose death or follow-up lies before the index day, is unknown: event -1, entry and exit 0.
 
     With delayed entry a patient enters on the day of the report of the genes in question. Who was not tested
-    enters at 0; who was tested on a day that is not known is unknown.
+    enters at 0; the entry of who was tested on a day that is not known is NaN, and counts in no analysis that
+    looks at the entry.
 
     Raises:
       SourceMissing: the site's mapping does not fill what the endpoint reads.
@@ -138,11 +140,9 @@ FROM line ORDER BY position""",  # noqa: S608 (own text; every value of the stud
     events = np.ma.filled(np.ma.asarray(found["event"]), -1).astype(np.int64)
     genes = _delaying_genes(study, name, endpoint)
     entries = np.zeros(len(exits)) if genes is None else _reports(connection, genes)
-    unknown = (events < 0) | ~np.isfinite(entries)
+    unknown = events < 0
     return SurvivalOutcome(
-        entry=np.where(unknown, 0.0, entries),
-        exit=np.where(unknown, 0.0, exits),
-        event=np.where(unknown, -1, events),
+        entry=np.where(unknown, 0.0, entries), exit=np.where(unknown, 0.0, exits), event=events
     )
 
 

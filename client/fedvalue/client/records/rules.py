@@ -24,6 +24,11 @@ _NOT_FINITE = "not a finite number"
 _TOO_LARGE = "number out of range"
 
 
+IGNORED, NO_EVENT, NO_REPORT = "ignored", "no event", "no report"
+BENIGN = (IGNORED, NO_EVENT, NO_REPORT)
+"""Reasons that say nothing bad of a row: a code to ignore, an empty column of death or report days."""
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A typed SQL expression and what may be wrong with it.
@@ -96,7 +101,7 @@ class RowQuery:
             sql = self.code(base, cell.codes)
             faults.append(("unknown code", f"({base}) IS NOT NULL AND ({sql}) IS NULL"))
             if IGNORE in cell.codes.values():
-                faults.append(("ignored", f"({sql}) = {self.parameter(IGNORE)}"))
+                faults.append((IGNORED, f"({sql}) = {self.parameter(IGNORE)}"))
         elif allowed:
             faults.append(("unknown code", f"NOT list_contains({self.parameter(list(allowed))}, ({base}))"))
         return Value(sql, tuple(faults))
@@ -106,7 +111,8 @@ class RowQuery:
         last = self.connection.execute("SELECT coalesce(max(list), 0) FROM codes").fetchone()
         number = (int(last[0]) if last else 0) + 1
         rows = {plain_code(local): ours for local, ours in codes.items()}
-        frame = pd.DataFrame({"local": [*rows], "ours": [*rows.values()]}, dtype=object)
+        # The first row matches nothing: it takes the number for a list that is empty.
+        frame = pd.DataFrame({"local": [None, *rows], "ours": [None, *rows.values()]}, dtype=object)
         self.connection.register("new_codes", frame)
         self.connection.execute("INSERT INTO codes SELECT ?, local, ours FROM new_codes", [number])
         self.connection.unregister("new_codes")
@@ -151,22 +157,22 @@ class RowQuery:
             ),
         )
 
-    def day(self, day: Day) -> Value:
-        """Return a day on the hospital's scale."""
+    def day(self, day: Day, *, missing: str = "missing day") -> Value:
+        """Return a day on the hospital's scale; ``missing`` is the reason where there is none."""
         base = f"r.{self.raw.columns[day.column]}"
-        missing = (("missing day", f"{base} IS NULL"),)
+        absent = ((missing, f"{base} IS NULL"),)
         if day.date is not None:
             stamp = f"CAST(try_strptime({base}, {self.parameter(list(day.format))}) AS DATE)"
             plausible = f"{stamp} BETWEEN DATE '{EARLIEST}' AND DATE '{LATEST}'"
             return Value(
                 f"CASE WHEN {plausible} THEN CAST({stamp} - DATE '1970-01-01' AS DOUBLE) END",
                 (
-                    *missing,
+                    *absent,
                     ("unparseable date", f"{base} IS NOT NULL AND {stamp} IS NULL"),
                     ("date out of range", f"{stamp} IS NOT NULL AND NOT ({plausible})"),
                 ),
             )
-        number = self._number(base, missing, FARTHEST_DAY, day.scale)
+        number = self._number(base, absent, FARTHEST_DAY, day.scale)
         if day.day is not None:
             return number
         return Value(
@@ -276,7 +282,8 @@ class Staged:
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
     def _left_out(self) -> tuple[LeftOut, ...]:
-        return self._grouped(f"SELECT _reason AS reason, _file, _line FROM {self.table} WHERE _reason IS NOT NULL")  # noqa: S608 (own names)
+        broken = f"SELECT _reason AS reason, _file, _line FROM {self.table} WHERE _reason IS NOT NULL"  # noqa: S608 (own names)
+        return self._grouped(broken)
 
     def _blanked(self) -> tuple[LeftOut, ...]:
         return self._grouped(

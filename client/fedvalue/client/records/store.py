@@ -160,6 +160,8 @@ def _connected(
     try:
         connection = duckdb.connect(":memory:", config=never)
     except duckdb.Error as error:
+        if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error):
+            raise KeyboardInterrupt from error
         raise SourceUnreadable("DuckDB does not start", where=type(error).__name__) from error
     try:
         connection.execute("SET threads = ?", [limits.threads])
@@ -173,8 +175,10 @@ def _connected(
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
-    except duckdb.InterruptException as error:
-        raise KeyboardInterrupt from error
+    except RuntimeError as error:  # how DuckDB passes on a Ctrl-C that came between two statements
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
     except duckdb.OutOfMemoryException as error:
         raise OutputError(
             "DuckDB ran out of memory or disk",
@@ -186,6 +190,8 @@ def _connected(
             "the store cannot be read or written", where=str(path or spill), do="is the disk full?"
         ) from error
     except duckdb.Error as error:
+        if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error):
+            raise KeyboardInterrupt from error
         raise SourceUnreadable(
             "DuckDB refused what it was asked",
             where=type(error).__name__,

@@ -9,7 +9,7 @@ from fedvalue.client.records.connectors import Raw, Wanted
 from fedvalue.client.records.genomics import MAF_CHANGES, complete, load_panel, load_test, load_variant
 from fedvalue.client.records.mapping import Mapping
 from fedvalue.client.records.report import TableReport
-from fedvalue.client.records.rules import RowQuery, Value
+from fedvalue.client.records.rules import NO_EVENT, RowQuery, Value
 from fedvalue.client.records.sections import (
     CENSORED,
     KINDS,
@@ -113,7 +113,9 @@ def load_table(
     query = RowQuery(connection, raw)
     code = query.each(table.code) if isinstance(table, Drug | Coded) else None
     query.patient(table.patient_id)
-    day = query.day(table.day)
+    # A column of days of death is empty for who lives: nothing is wrong with that row.
+    happens = isinstance(table, Event) and table.kind.constant is not None
+    day = query.day(table.day, missing=NO_EVENT) if happens else query.day(table.day)
     query.put("day", query.not_before_origin(day) if isinstance(table, Event | FollowUp) else day)
     if code is not None:
         query.put("code", query.text(code, missing="missing code"))

@@ -18,7 +18,7 @@ MARKS = {
     "not_met": "M6 6l12 12M18 6L6 18",
     "insufficient_evidence": "M8 8.5a4 4 0 1 1 6.2 3.3c-1.4 1-2.2 1.7-2.2 3.4M12 20v.1",
 }
-"""Path of each answer's mark, on a 24 x 24 grid: an answer is never told by colour alone."""
+"""Path of each answer's mark, on a 24 x 24 grid: an answer is never told by color alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Answer:
       probability: Figure, or None without a finding.
       refusal: Why there is no probability.
       estimate: Figure.
+      basis: How many released patients it rests on, as a band.
       reference: Whether the threshold can bite.
       money_sentence: Effect in words.
       money: Effect by flow, or None where nothing changes.
@@ -70,6 +71,7 @@ class Answer:
     probability: Figure | None
     refusal: Phrase
     estimate: Figure
+    basis: Phrase | None
     reference: Phrase | None
     money_sentence: Phrase
     money: Table | None
@@ -107,6 +109,7 @@ def answer(decision: Decision, conclusion: Conclusion | None, names: Names, name
         probability=probability.figure(decision, voice, f"{name}-probability"),
         refusal=names.refusal(stratum) if stratum is not None else voice("refusal.no_estimate"),
         estimate=estimate.figure(decision, conclusion, names, f"{name}-estimate"),
+        basis=_basis(decision, voice),
         reference=_reference(decision, voice),
         money_sentence=_money_sentence(decision, voice),
         money=_money(decision, voice),
@@ -157,6 +160,12 @@ def _too_close(decision: Decision, finding: Finding) -> bool:
     if decision.rule.name == "D1":
         return float(decision.rule.p_not) < finding.probability < float(decision.rule.p_met)
     return abs(finding.estimate - float(decision.question.threshold)) < finding.guard_band
+
+
+def _basis(decision: Decision, voice: Voice) -> Phrase | None:
+    if decision.finding is None:
+        return None
+    return voice("estimate.basis", n=decision.finding.patients_banded.replace("-", "\u2013"))
 
 
 def _reference(decision: Decision, voice: Voice) -> Phrase | None:

@@ -15,6 +15,8 @@ from fedvalue.server.reports.look import Size
 from fedvalue.server.reports.wording import Phrase, Voice, Words
 
 TOP, THICK = 50.0, 13.0
+BARS = (("own", look.PRIVACY, look.PRIVACY), ("promised", look.PAPER, look.SAMPLING))
+"""The two bars of a site: name, fill and border."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,65 +98,36 @@ def _label(row: Spent, alone: bool, voice: Voice) -> Phrase:
 
 def _pieces(rows: tuple[Spent, ...], most: float, allowed: float, voice: Voice, size: Size) -> Pieces:
     x = Axis(0.0, most * 1.02, 0.0 if size.narrow else 210.0, size.width - 70)
-    second = 18.0 if size.narrow else 0.0
-    parts: list[Markup] = []
-    at = x.left
-    for key, fill, border in (("own", look.PRIVACY, look.PRIVACY), ("promised", look.PAPER, look.SAMPLING)):
-        parts += [
-            rect(at, 4, 16, 11, fill, border=border),
-            text(voice, at + 22, 14, voice(f"budget.key_{key}"), size=look.SMALL),
-        ]
-        if size.narrow:
-            parts[-2:] = [
-                rect(0, 4 + (18 if key == "promised" else 0), 16, 11, fill, border=border),
-                text(
-                    voice,
-                    22,
-                    14 + (18 if key == "promised" else 0),
-                    voice(f"budget.key_{key}"),
-                    size=look.SMALL,
-                ),
-            ]
-        at += 270
-    y = TOP + second
+    top = TOP + (18.0 if size.narrow else 0.0)
+    parts = _key(x.left, voice, size)
+    y = top
     for row in rows:
+        name = _label(row, len(rows) == 1, voice)
         if size.narrow:
-            parts.append(
-                text(voice, 0, y + 12, fitted(_label(row, len(rows) == 1, voice), size.width), bold=True)
-            )
+            parts.append(text(voice, 0, y + 12, fitted(name, size.width), bold=True))
             y += 20
         else:
-            parts.append(
-                text(voice, 0, y + 18, fitted(_label(row, len(rows) == 1, voice), x.left - 14), bold=True)
-            )
-        for value, fill, border in (
-            (row.own_share, look.PRIVACY, look.PRIVACY),
-            (row.promised, look.PAPER, look.SAMPLING),
-        ):
+            parts.append(text(voice, 0, y + 18, fitted(name, x.left - 14), bold=True))
+        for value, (_, fill, border) in zip((row.own_share, row.promised), BARS, strict=True):
             if value is not None:
+                told = voice("budget.epsilon", n=number(value, 3))
                 parts.append(rect(x.left, y, x(value) - x.left, THICK, fill, border=border))
-                parts.append(
-                    text(
-                        voice,
-                        x(value) + 8,
-                        y + 11,
-                        voice("budget.epsilon", n=number(value, 3)),
-                        size=look.SMALL,
-                    )
-                )
+                parts.append(text(voice, x(value) + 8, y + 11, told, size=look.SMALL))
             y += THICK + 3
         y += 12
-    label = voice("budget.allowed", n=number(allowed, 3))
+    middle = min(max(x(allowed), x.left + 80), size.width - 80)
+    told = voice("budget.allowed", n=number(allowed, 3))
     parts += [
-        line(x(allowed), TOP + second - 10, x(allowed), y - 6, look.INK, 1.5, "5 3"),
-        text(
-            voice,
-            min(max(x(allowed), x.left + 80), size.width - 80),
-            TOP + second - 16,
-            label,
-            anchor="middle",
-            size=look.SMALL,
-            bold=True,
-        ),
+        line(x(allowed), top - 10, x(allowed), y - 6, look.INK, 1.5, "5 3"),
+        text(voice, middle, top - 16, told, anchor="middle", size=look.SMALL, bold=True),
     ]
     return y, parts
+
+
+def _key(left: float, voice: Voice, size: Size) -> list[Markup]:
+    parts = []
+    for i, (key, fill, border) in enumerate(BARS):
+        x, y = (0.0, 18.0 * i) if size.narrow else (left + 270.0 * i, 0.0)
+        parts.append(rect(x, y + 4, 16, 11, fill, border=border))
+        parts.append(text(voice, x + 22, y + 14, voice(f"budget.key_{key}"), size=look.SMALL))
+    return parts

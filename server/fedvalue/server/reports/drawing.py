@@ -178,7 +178,7 @@ def text(
       words: What to write.
       anchor: Which part of the words lies at ``x``.
       size: Height of the type.
-      color: Its colour.
+      color: Its color.
       bold: Semibold.
       halo: White edge, for words that may cross a line.
     """

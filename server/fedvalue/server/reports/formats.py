@@ -20,7 +20,7 @@ def percent(share: float) -> str:
 
 
 def probability(value: float) -> str:
-    """Return a computed probability in percent; nothing computed is certain, so 0 and 1 are ends of a range."""
+    """Return a computed probability in percent: never 0 or 1, because nothing computed is certain."""
     return percent(min(max(value, 1e-9), 1 - 1e-9))
 
 

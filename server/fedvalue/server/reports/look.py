@@ -1,4 +1,4 @@
-"""The one look of every figure and report: colours, type and sizes.
+"""The one look of every figure and report: colors, type and sizes.
 
 Colors are Okabe and Ito's (Color Universal Design, 2008), darkened where they carry text, and never the
 only sign: groups also differ in dash and in the row they stand in, parts of a bar in pattern, answers in
@@ -65,7 +65,7 @@ STROKES = (
 
 
 def stroke(position: int) -> Stroke:
-    """Return the stroke of the group at ``position``; colours repeat after six groups."""
+    """Return the stroke of the group at ``position``; colors repeat after six groups."""
     return STROKES[position % len(STROKES)]
 
 

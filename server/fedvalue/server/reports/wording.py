@@ -10,7 +10,9 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Literal
 
 import yaml
@@ -120,12 +122,17 @@ class Catalogue:
                         do="write both languages",
                     )
                 entries[f"{section}.{name}"] = Phrase(str(words["en"]), str(words["zh"]))
-        return cls(entries)
+        return cls(MappingProxyType(entries))
 
     @classmethod
     def shipped(cls) -> Catalogue:
         """Return the catalogue of this package."""
-        return cls.parse(files(__package__).joinpath("catalogue.yaml").read_text(encoding="utf-8"))
+        return _shipped()
+
+
+@cache  # reading a thousand lines takes longer than a page, and the result never changes
+def _shipped() -> Catalogue:
+    return Catalogue.parse(files(__package__).joinpath("catalogue.yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)

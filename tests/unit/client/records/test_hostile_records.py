@@ -39,8 +39,8 @@ def test_codes_that_look_like_sql_or_formulas_are_text(desk: Desk) -> None:
         """
     )
     assert desk.rows('SELECT patient_id, sex, file, "select" FROM patient ORDER BY sex') == [
-        ("@SUM(A1)", "$p0", INJECTION, "@SUM(A1)"),
         (INJECTION, "$missing", INJECTION, INJECTION),
+        ("@SUM(A1)", "$p0", INJECTION, "@SUM(A1)"),
         ("=cmd|calc", "it's", INJECTION, "=cmd|calc"),
     ]
     assert desk.rows("SELECT code FROM drug ORDER BY ALL") == [(INJECTION,), ("a\"b'c",)]
@@ -179,9 +179,11 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_errors_of_duckdb_do_not_escape(tmp_path: Path) -> None:
-    with pytest.raises(SourceUnreadable, match="ConversionException"):
-        with writing(tmp_path / "s.duckdb", limits=MODEST) as connection:
-            connection.execute("SELECT CAST('secret-7' AS INTEGER)")
+    with (
+        pytest.raises(SourceUnreadable, match="ConversionException"),
+        writing(tmp_path / "s.duckdb", limits=MODEST) as connection,
+    ):
+        connection.execute("SELECT CAST('secret-7' AS INTEGER)")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -314,8 +314,10 @@ def test_wide_gene_columns_tell_mutated_wild_type_and_not_tested(desk: Desk) -> 
         """
     )
     assert desk.rows("FROM variant ORDER BY ALL") == [
-        ("a", "EGFR", "", "Unspecified"), ("d", "ALK", "", "Fusion"), ("d", "EGFR", "p.L858R", "Missense_Mutation"),
-    ]  # fmt: skip
+        ("a", "EGFR", "", "Unspecified"),
+        ("d", "ALK", "", "Fusion"),
+        ("d", "EGFR", "p.L858R", "Missense_Mutation"),
+    ]
     assert desk.rows("SELECT patient_id, gene FROM test ORDER BY ALL") == [
         ("a", "ALK"), ("a", "EGFR"), ("b", "EGFR"), ("d", "ALK"), ("d", "EGFR"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Text files as they come: quotes, line breaks, encodings, compression, broken lines with their true numbers."""
+"""Text files as they come: quotes, line breaks, encodings, compression, broken lines and their numbers."""
 
 from __future__ import annotations
 

@@ -317,7 +317,7 @@ def package(
         ),
     )
     items = {
-        "confounding": BiasItem(status="open", text="Groups are not randomised and not weighted."),
+        "confounding": BiasItem(status="open", text="Groups are not randomized and not weighted."),
         "immortal_time": BiasItem(
             status="addressed", text="Patients count from the later of day zero and their genomic report."
         ),

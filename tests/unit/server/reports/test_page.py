@@ -31,7 +31,10 @@ BADGES = {
     "below_minimum": ("Insufficient evidence", "证据不足"),
     "not_estimable": ("Insufficient evidence", "证据不足"),
 }
-HOSTILE = '</title></style><script src="https://evil.example/x.js">alert(1)</script>{{ 7 * 7 }}\u202e<img src=x onerror=y>'
+HOSTILE = (
+    '</title></style><script src="https://evil.example/x.js">aler'
+    "t(1)</script>{{ 7 * 7 }}\u202e<img src=x onerror=y>"
+)
 
 
 @pytest.mark.parametrize("language", ["en", "zh", "both"])
@@ -174,6 +177,10 @@ def test_no_estimate_stands_without_its_interval(report: Report) -> None:
     for row in rows:
         cells = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
         assert (cells[1] == cells[2] == "\u2013") or " to " in cells[2], row
+
+
+def test_the_number_of_patients_is_a_band(report: Report) -> None:
+    assert "200\u2013499 released patients" in Page.read(report("met", "en")).within["estimate"]
 
 
 def test_simulation_and_every_unsafe_switch_stand_in_the_banner(report: Report) -> None:

@@ -1,0 +1,1 @@
+"""Wire messages, one folder a version; generated from the .proto files beside them."""

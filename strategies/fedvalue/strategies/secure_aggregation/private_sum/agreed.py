@@ -1,0 +1,121 @@
+"""What a site's officer agreed to, as the protocol needs it, and the callbacks that reach the site's data.
+
+Nothing here ever comes from the coordinator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedvalue.planning.plan import Plan, PlannedRelease
+from fedvalue.privacy.release import LOG2_SCALE
+from fedvalue.secure_sum.membership import Member, Membership
+from fedvalue.secure_sum.specification import BlockTerms, EpochSettings, ReleaseTerms, RoundSpecification
+from fedvalue.secure_sum.suite import CryptoSuite, Intl1
+from fedvalue.strategies.secure_aggregation.private_sum.journal import LedgerEnd
+from fedvalue.study.roster import Roster
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """One approved study, or one approved run of training rounds.
+
+    Attributes:
+      study_hash: SHA-256 of the study, 64 hexadecimal digits.
+      membership: The approved roster and its thresholds.
+      release: Gives the terms of a release by its label; raises `ReleaseUnknown` for any other label.
+      unsafe_exact: True if officer and policy allow sums without noise for it.
+      suite: The approved crypto suite.
+    """
+
+    study_hash: str
+    membership: Membership
+    release: Callable[[str], ReleaseTerms] = field(compare=False)
+    unsafe_exact: bool = False
+    suite: CryptoSuite = field(default_factory=Intl1)
+
+    def settings(self, epoch: str, rounds: int) -> EpochSettings:
+        """Return the settings of an epoch of this study."""
+        limits = self.membership.thresholds
+        return EpochSettings(
+            self.suite.name,
+            epoch,
+            self.study_hash,
+            self.membership.roster_hash,
+            limits.sites,
+            limits.answers,
+            limits.colluding,
+            rounds,
+        )
+
+
+Approved = Callable[[str], Agreed]
+"""Gives what the officer approved under a study hash; raises a `Refusal` if nothing, or not today."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedShare:
+    """A site's share of a round, charged to its ledger before a row was touched.
+
+    Attributes:
+      vector: Contribution plus the site's own fresh noise, integers of the ring, shape ``(d,)``, int64.
+      ledger: The end of the ledger after the debit.
+    """
+
+    vector: NDArray[np.int64]
+    ledger: LedgerEnd
+
+
+Contribute = Callable[[RoundSpecification, bytes], ChargedShare]
+"""``(specification, h)``: debits the ledger on disk, then computes contribution and noise.
+
+Called at most once for a round. It MUST refuse an attempt that was charged under another epoch or round.
+"""
+
+
+def membership_of(roster: Roster, plan: Plan) -> Membership:
+    """Return the members and thresholds of an approved plan.
+
+    Raises:
+      EntityRepeated: two sites of one legal entity.
+    """
+    members = tuple(Member(s.id, s.entity, bytes.fromhex(s.public_key)) for s in roster.site)
+    return Membership(plan.roster_hash, members, plan.thresholds)
+
+
+def agreed_on(
+    plan: Plan, roster: Roster, *, unsafe_exact: bool = False, suite: CryptoSuite | None = None
+) -> Agreed:
+    """Return what a plan on a roster means to the protocol.
+
+    Args:
+      plan: The approved plan.
+      roster: The approved roster.
+      unsafe_exact: True if sums without noise are allowed by name.
+      suite: Crypto suite; None takes ``intl-1``.
+
+    Raises:
+      EntityRepeated: two sites of one legal entity.
+    """
+    return Agreed(
+        plan.study_hash,
+        membership_of(roster, plan),
+        lambda label: terms_of(plan, plan.release(label)),
+        unsafe_exact,
+        suite or Intl1(),
+    )
+
+
+def terms_of(plan: Plan, release: PlannedRelease) -> ReleaseTerms:
+    """Return the terms of one planned release."""
+    blocks = tuple(
+        BlockTerms(b.name, b.dimension, str(b.bound_squared), str(b.rho_units), str(gamma))
+        for b, gamma in zip(release.blocks, release.scales.gammas, strict=True)
+    )
+    analyses = tuple(part.analysis.label for part in release.parts)
+    query = plan.specification(release)
+    return ReleaseTerms(release.label, analyses, query, release.dimension, LOG2_SCALE, release.exact, blocks)

@@ -1,0 +1,263 @@
+"""Site half of the private sum: keys, shares and members of an epoch; rounds are in `site_round`.
+
+A site trusts nobody: what it can compute it computes, what others say it checks against the signed
+roster, and what it says once it never says differently. Its journal is on the disk before it speaks; its
+secrets are in this object only, so that a process that restarts has left the epoch.
+
+Bonawitz, K. and others. Practical secure aggregation for privacy-preserving machine learning. CCS 2017,
+figure 4 with the lines for active adversaries.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, final
+
+from google.protobuf.message import Message
+
+from fedvalue.errors import (
+    EpochSettled,
+    EpochTaken,
+    MessageInvalid,
+    OutsideSurvivors,
+    RosterMismatch,
+    ShareInvalid,
+    SiteNotOnRoster,
+    SiteRepeated,
+    SpecificationDiffers,
+    StepOutOfOrder,
+    SuiteUnknown,
+    TooFewPeers,
+)
+from fedvalue.protos.v1 import private_sum_pb2 as pb
+from fedvalue.secure_sum import transcript
+from fedvalue.secure_sum.epoch import EpochSecrets
+from fedvalue.secure_sum.key_list import key_list
+from fedvalue.secure_sum.specification import MAX_ROUNDS, EpochSettings
+from fedvalue.secure_sum.suite import Entropy, Identity
+from fedvalue.strategies.secure_aggregation.private_sum import site_round, wire
+from fedvalue.strategies.secure_aggregation.private_sum.agreed import Agreed, Approved, Contribute
+from fedvalue.strategies.secure_aggregation.private_sum.journal import Journal
+from fedvalue.strategies.secure_aggregation.private_sum.live import (
+    Context,
+    LiveEpoch,
+    SettledKeys,
+    SettledMembers,
+    missing,
+)
+
+
+@final
+class SiteProtocol:
+    """One site's part in every private sum: one object for the life of the site's process.
+
+    Steps are taken one at a time. Each either answers or raises a `Refusal`, of which only the code may
+    leave; a `LedgerError` of the journal or the ledger refuses too.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        identity: Identity,
+        approved: Approved,
+        contribute: Contribute,
+        journal: Journal,
+        *,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        """Start without any epoch: what an earlier process knew is gone.
+
+        Args:
+          site: This site's id.
+          identity: Its signing key.
+          approved: Gives what the officer approved; asked at every step.
+          contribute: Debits the ledger, then gives contribution and noise.
+          journal: Durable memory.
+          entropy: Where secrets come from.
+        """
+        self._site, self._approved, self._entropy = site, approved, entropy
+        self._context = Context(site, identity, contribute, journal)
+        self._live: dict[str, LiveEpoch] = {}
+        self._lock = threading.Lock()
+
+    def answer(self, step: str, payload: bytes) -> bytes:
+        """Answer one request of the wire.
+
+        Args:
+          step: One of `wire.REQUESTS`, without receipts.
+          payload: The request.
+
+        Raises:
+          MessageInvalid: no such step, or the message does not parse.
+          Refusal: the step is not taken; its code says why.
+        """
+        steps: dict[str, Callable[[Any], Message]] = {
+            wire.KEYS: self.keys,
+            wire.SHARES: self.shares,
+            wire.MEMBERS: self.members,
+            wire.MASKED: self.masked,
+            wire.CONSISTENCY: self.consistency,
+            wire.UNMASK: self.unmask,
+        }
+        if step not in steps:
+            raise MessageInvalid("there is no such step of the private sum", where=step[:40])
+        return steps[step](wire.request(step, payload)).SerializeToString()
+
+    def leave(self) -> None:
+        """Forget every epoch: when the site pauses or stops."""
+        with self._lock:
+            self._live.clear()
+
+    def keys(self, request: pb.KeysRequest) -> pb.KeyAdvert:
+        """Make this site's keys of an epoch; a new epoch of a study ends its old one.
+
+        Raises:
+          SuiteUnknown: another suite than the approved one.
+          RosterMismatch: another roster.
+          SpecificationDiffers: other thresholds, or a number of rounds out of range.
+          EpochTaken: keys were made for this epoch before, or for other settings.
+        """
+        shown = wire.settings_of(request.settings)
+        with self._lock:
+            agreed = self._approved(shown.study_hash)
+            settings = _own_settings(agreed, shown)
+            agreed.membership.require(self._site)
+            live = self._live.get(settings.study_hash)
+            if live is not None and live.settings == settings:
+                return wire.advert_message(live.advert)
+            digest = agreed.suite.digest(settings.canonical())
+            _, fresh = self._context.journal.first(settings.epoch, 0, wire.KEYS, digest)
+            if not fresh:
+                raise EpochTaken(
+                    "keys were made for this epoch before", where=settings.epoch, do="begin another epoch"
+                )
+            secrets = EpochSecrets.make(agreed.suite, settings, self._site, self._entropy)
+            unsigned = secrets.advert()
+            signed = agreed.suite.sign(self._context.identity, transcript.KEYS, unsigned.content(settings))
+            advert = replace(unsigned, signature=signed)
+            self._live[settings.study_hash] = LiveEpoch(agreed, settings, secrets, advert)
+            return wire.advert_message(advert)
+
+    def shares(self, request: pb.SharesRequest) -> pb.SealedShares:
+        """Check everybody's keys and share this site's secrets with them.
+
+        Raises:
+          EpochUnknown: this process holds no such epoch.
+          EpochSettled: another key list was accepted before.
+          Refusal: the key list does not hold, see `fedvalue.secure_sum.key_list.key_list`.
+        """
+        with self._lock:
+            live = self._epoch(request.study_hash, request.epoch)
+            membership = live.agreed.membership
+            adverts = [wire.advert_of(message) for message in request.adverts]
+            found = key_list(live.agreed.suite, membership, live.settings, adverts, own=live.advert)
+            if live.keys is not None:
+                if live.keys.keys.hash != found.hash:
+                    raise EpochSettled("another key list was accepted in this epoch")
+                return live.keys.reply
+            sealed, own = live.secrets.share(found, membership, self._entropy)
+            blobs = [pb.SealedBlob(site=peer, sealed=blob) for peer, blob in sealed.items()]
+            reply = pb.SealedShares(site=self._site, key_list_hash=found.hash, blobs=blobs)
+            live.keys = SettledKeys(found, own, reply)
+            return reply
+
+    def members(self, request: pb.MembersRequest) -> pb.MembersSigned:
+        """Open what the other members shared, and sign who they are.
+
+        Raises:
+          StepOutOfOrder: the key list has not been settled.
+          EpochSettled: other members were accepted before.
+          SiteRepeated: a member twice.
+          SiteNotOnRoster: a member outside the key list.
+          TooFewPeers: fewer than t.
+          OutsideSurvivors: this site is not among them.
+          ShareInvalid: a blob is missing, too many, or does not open.
+        """
+        with self._lock:
+            live = self._epoch(request.study_hash, request.epoch)
+            if live.keys is None:
+                raise StepOutOfOrder("no key list has been shown")
+            keys, members = live.keys.keys, tuple(sorted(request.members))
+            if live.members is not None:
+                if live.members.members != members:
+                    raise EpochSettled("other members were accepted in this epoch")
+                return live.members.reply
+            if len(set(members)) < len(members):
+                raise SiteRepeated("the members name a site twice")
+            if set(members) - set(keys.adverts):
+                raise SiteNotOnRoster("a member is not in the key list")
+            if len(members) < live.settings.answers:
+                raise TooFewPeers(f"{len(members)} members, {live.settings.answers} are needed")
+            if self._site not in members:
+                raise OutsideSurvivors("this site is not among the members")
+            blobs = {blob.site: blob.sealed for blob in request.blobs}
+            if len(blobs) < len(request.blobs) or set(blobs) != set(members) - {self._site}:
+                raise ShareInvalid("there is not one blob from each other member")
+            shares = {peer: live.secrets.open(keys, peer, sealed) for peer, sealed in blobs.items()}
+            shares[self._site] = live.keys.own
+            content = transcript.members_content(live.settings, members, keys.hash)
+            signed = live.agreed.suite.sign(self._context.identity, transcript.MEMBERS, content)
+            live.members = SettledMembers(
+                members, shares, pb.MembersSigned(site=self._site, signature=signed)
+            )
+            return live.members.reply
+
+    def masked(self, request: pb.MaskedRequest) -> pb.MaskedInput:
+        """Answer a round's question with a charged, noised and masked vector; see `site_round.masked`.
+
+        After a restart the stored answer is given again to the same question, and nothing else.
+        """
+        shown = request.specification
+        with self._lock:
+            agreed = self._approved(shown.settings.study_hash)
+            live = self._live.get(agreed.study_hash)
+            if live is None or live.settings.epoch != shown.settings.epoch:
+                return site_round.stored(self._context, request)
+            return site_round.masked(self._context, live, request)
+
+    def consistency(self, request: pb.ConsistencyRequest) -> pb.SurvivorsSigned:
+        """Sign who delivered, once a round; see `site_round.consistency`."""
+        with self._lock:
+            return site_round.consistency(
+                self._context, self._epoch(request.study_hash, request.epoch), request
+            )
+
+    def unmask(self, request: pb.UnmaskRequest) -> pb.RevealedShares:
+        """Release shares, once a round; see `site_round.unmask`."""
+        with self._lock:
+            return site_round.unmask(self._context, self._epoch(request.study_hash, request.epoch), request)
+
+    def _epoch(self, study_hash: str, epoch: str) -> LiveEpoch:
+        agreed = self._approved(study_hash)
+        live = self._live.get(study_hash)
+        if live is None or live.settings.epoch != epoch:
+            raise missing(epoch)
+        if live.agreed.membership != agreed.membership:
+            raise RosterMismatch("another roster has been approved since the epoch began")
+        return live
+
+
+def _own_settings(agreed: Agreed, shown: EpochSettings) -> EpochSettings:
+    """Return the settings that this site computes, after comparing what the coordinator shows.
+
+    Raises:
+      MessageInvalid: the epoch id is none.
+      Refusal: as in `SiteProtocol.keys`.
+    """
+    if wire.EPOCH.fullmatch(shown.epoch) is None:
+        raise MessageInvalid("an epoch id has 32 hexadecimal digits")
+    if shown.suite != agreed.suite.name:
+        raise SuiteUnknown(
+            f"the coordinator names another suite than {agreed.suite.name}", do="there is no negotiation"
+        )
+    if shown.roster_hash != agreed.membership.roster_hash:
+        raise RosterMismatch("the coordinator names another roster than the approved one")
+    if not 1 <= shown.rounds <= MAX_ROUNDS:
+        raise SpecificationDiffers(f"an epoch has 1 to {MAX_ROUNDS} rounds", where="rounds")
+    own = agreed.settings(shown.epoch, shown.rounds)
+    if own != shown:
+        raise SpecificationDiffers("the coordinator names other thresholds", where="n, t, c")
+    return own

@@ -1,0 +1,211 @@
+"""Between protobuf messages and the values that are hashed and signed; what does not parse is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from fedvalue.errors import FedValueError, MessageInvalid, ReplyInvalid
+from fedvalue.protos.v1 import private_sum_pb2 as pb
+from fedvalue.secure_sum.key_list import Advert, RoundKeys
+from fedvalue.secure_sum.specification import (
+    BlockTerms,
+    EpochSettings,
+    ReleaseTerms,
+    RoundSpecification,
+)
+from fedvalue.secure_sum.transcript import SignedInput
+from fedvalue.strategies.secure_aggregation.private_sum.journal import LedgerEnd
+
+KEYS, SHARES, MEMBERS = "keys", "shares", "members"
+MASKED, CONSISTENCY, UNMASK = "masked", "consistency", "unmask"
+RECEIPT = "receipt"
+
+REQUESTS: dict[str, type[Message]] = {
+    KEYS: pb.KeysRequest,
+    SHARES: pb.SharesRequest,
+    MEMBERS: pb.MembersRequest,
+    MASKED: pb.MaskedRequest,
+    CONSISTENCY: pb.ConsistencyRequest,
+    UNMASK: pb.UnmaskRequest,
+    RECEIPT: pb.ReceiptRequest,
+}
+"""Step to the request that a site reads."""
+
+EPOCH = re.compile(r"[0-9a-f]{32}")
+MOST_COORDINATES = 2**28
+"""A vector of this many words is the 2 GiB that one protobuf message can hold."""
+
+M = TypeVar("M", bound=Message)
+
+
+def parse(kind: type[M], payload: bytes, failure: type[FedValueError]) -> M:
+    """Read one message.
+
+    Args:
+      kind: What it must be.
+      payload: Its bytes.
+      failure: `MessageInvalid` at a site, `ReplyInvalid` at the coordinator.
+
+    Raises:
+      MessageInvalid: it does not parse, or holds a field that this version does not know.
+      ReplyInvalid: the same, at the coordinator.
+    """
+    message = kind()
+    try:
+        message.ParseFromString(payload)
+        known = message.ByteSize()
+        message.DiscardUnknownFields()  # type: ignore[no-untyped-call]  # the stubs lack its type
+    except (DecodeError, ValueError) as error:
+        raise failure("a message of the private sum does not parse", where=kind.__name__) from error
+    if message.ByteSize() != known:
+        raise failure("a message holds a field that this version does not know", where=kind.__name__)
+    return message
+
+
+def request(step: str, payload: bytes) -> Message:
+    """Read the request of a step at a site.
+
+    Raises:
+      MessageInvalid: no such step, or the message does not parse.
+    """
+    kind = REQUESTS.get(step)
+    if kind is None:
+        raise MessageInvalid("there is no such step of the private sum", where=step[:40])
+    return parse(kind, payload, MessageInvalid)
+
+
+def settings_message(settings: EpochSettings) -> pb.EpochSettings:
+    """Return settings as a message."""
+    return pb.EpochSettings(
+        suite=settings.suite,
+        epoch=settings.epoch,
+        study_hash=settings.study_hash,
+        roster_hash=settings.roster_hash,
+        sites=settings.sites,
+        answers=settings.answers,
+        colluding=settings.colluding,
+        rounds=settings.rounds,
+    )
+
+
+def settings_of(message: pb.EpochSettings) -> EpochSettings:
+    """Return the settings that a message shows."""
+    return EpochSettings(
+        message.suite,
+        message.epoch,
+        message.study_hash,
+        message.roster_hash,
+        message.sites,
+        message.answers,
+        message.colluding,
+        message.rounds,
+    )
+
+
+def advert_message(advert: Advert) -> pb.KeyAdvert:
+    """Return an advert as a message."""
+    rounds = [pb.RoundKeys(mask_key=r.mask_key, seed_hash=r.seed_hash) for r in advert.rounds]
+    return pb.KeyAdvert(
+        site=advert.site, channel_key=advert.channel_key, rounds=rounds, signature=advert.signature
+    )
+
+
+def advert_of(message: pb.KeyAdvert) -> Advert:
+    """Return the advert that a message shows, unchecked."""
+    rounds = tuple(RoundKeys(r.mask_key, r.seed_hash) for r in message.rounds)
+    return Advert(message.site, message.channel_key, rounds, message.signature)
+
+
+def specification_message(specification: RoundSpecification) -> pb.RoundSpecification:
+    """Return a specification as a message."""
+    asked = specification.release
+    return pb.RoundSpecification(
+        settings=settings_message(specification.settings),
+        round=specification.number,
+        attempt=specification.attempt,
+        ring_bits=specification.ring_bits,
+        label=asked.label,
+        analyses=asked.analyses,
+        query=asked.query,
+        dimension=asked.dimension,
+        log2_scale=asked.log2_scale,
+        exact=asked.exact,
+        blocks=[
+            pb.Block(
+                name=b.name,
+                dimension=b.dimension,
+                bound_squared=b.bound_squared,
+                rho_units=b.rho_units,
+                gamma=b.gamma,
+            )
+            for b in asked.blocks
+        ],
+        members=specification.members,
+    )
+
+
+def specification_of(message: pb.RoundSpecification) -> RoundSpecification:
+    """Return the specification that a message shows."""
+    blocks = tuple(
+        BlockTerms(b.name, b.dimension, b.bound_squared, b.rho_units, b.gamma) for b in message.blocks
+    )
+    release = ReleaseTerms(
+        message.label,
+        tuple(message.analyses),
+        message.query,
+        message.dimension,
+        message.log2_scale,
+        message.exact,
+        blocks,
+    )
+    return RoundSpecification(
+        settings_of(message.settings),
+        message.round,
+        message.attempt,
+        release,
+        tuple(message.members),
+        message.ring_bits,
+    )
+
+
+def ledger_message(end: LedgerEnd) -> pb.LedgerEnd:
+    """Return the end of a ledger as a message."""
+    return pb.LedgerEnd(counter=end.counter, head=end.head)
+
+
+def input_message(entry: SignedInput) -> pb.SignedInput:
+    """Return a signed input as a message."""
+    end = pb.LedgerEnd(counter=entry.ledger_counter, head=entry.ledger_head)
+    return pb.SignedInput(
+        site=entry.site, vector_hash=entry.vector_hash, ledger=end, signature=entry.signature
+    )
+
+
+def input_of(message: pb.SignedInput) -> SignedInput:
+    """Return the signed input that a message shows, unchecked."""
+    return SignedInput(
+        message.site, message.vector_hash, message.ledger.counter, message.ledger.head, message.signature
+    )
+
+
+def shares_message(shares: Iterable[tuple[str, bytes]]) -> list[pb.Share]:
+    """Return shares as messages."""
+    return [pb.Share(site=site, share=share) for site, share in shares]
+
+
+def shares_of(messages: Iterable[pb.Share], where: str) -> dict[str, bytes]:
+    """Return shares by their owner.
+
+    Raises:
+      ReplyInvalid: one owner twice.
+    """
+    found: dict[str, bytes] = {}
+    for message in messages:
+        if message.site in found:
+            raise ReplyInvalid("two shares of one secret came from one site", where=where)
+        found[message.site] = message.share
+    return found

@@ -1,0 +1,131 @@
+"""Hospitals with a home, records and an approval each, for tests of the node and of the coordinator.
+
+Homes are made once and copied: a home is a folder and knows nothing of where it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from fedvalue.client.governance.approvals import approve
+from fedvalue.client.governance.policy import Budget, Policy
+from fedvalue.client.home import SiteHome
+from fedvalue.client.records.load import load
+from fedvalue.client.records.mapping import load_mapping
+from fedvalue.planning.plan import Plan, make_plan
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
+from fedvalue.study.roster import Roster
+from fedvalue.study.schema import Study
+from tests.agreement import SMALL, study
+
+MAPPING = """
+mapping = 1
+
+[files.people]
+path = "people.csv"
+
+[patient]
+file = "people"
+patient_id = "id"
+
+[patient.attributes]
+egfr = "egfr"
+responded = { column = "responded", type = "number" }
+
+[[survival]]
+file = "people"
+patient_id = "id"
+time = { duration = "days" }
+event = { column = "dead", codes = { "0" = "censored", "1" = "death" } }
+"""
+
+FIVE = study(("min_sites = 3", "min_sites = 5"), ("dropouts = 0", "dropouts = 1"), text=SMALL)
+"""Five hospitals, one of which may fail; four must answer. One spare attempt."""
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def noon() -> datetime:
+    """Return noon of 1 March 2026, UTC."""
+    return NOON
+
+
+@dataclass(frozen=True, slots=True)
+class Hospitals:
+    """Hospitals that approved one study on one roster.
+
+    Attributes:
+      folder: Folder of their homes.
+      study: The study.
+      roster: The roster.
+    """
+
+    folder: Path
+    study: Study
+    roster: Roster
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that every one of them answers."""
+        return make_plan(self.study, self.roster)
+
+    def home(self, site: str, clock: Callable[[], datetime] = noon) -> SiteHome:
+        """Open the home of a hospital."""
+        return SiteHome.open(self.folder / site, clock)
+
+    def homes(self) -> list[SiteHome]:
+        """Open all homes, in the roster's order."""
+        return [self.home(site.id) for site in self.roster.site]
+
+    def copy(self, folder: Path) -> Hospitals:
+        """Return the same hospitals with homes of their own below ``folder``."""
+        shutil.copytree(self.folder, folder)
+        return replace(self, folder=folder)
+
+    def approve(self, *, exact: bool = False) -> None:
+        """Let every officer approve the study again; ``exact`` without noise."""
+        for home in self.homes():
+            approve(home, self.study, self.roster, unsafe=(CLEAR_SUM, NO_NOISE) if exact else (CLEAR_SUM,))
+
+
+def make_home(folder: Path, site: str, *, epsilon: float = 40.0, patients: int = 40) -> SiteHome:
+    """Make a home whose records hold so many made-up patients, drawn from the site's name."""
+    policy = Policy(
+        site=site,
+        entity=f"Hospital {site}",
+        operator=f"Hospital {site}",
+        budget=Budget(epsilon=epsilon, delta=1e-6),
+        profiles=("none", "eu"),
+        unsafe=("clear_sum", "no_noise", "seeded_noise"),
+    )
+    home = SiteHome.create(folder / site, policy, noon)
+    load_records(home, patients)
+    return home
+
+
+def load_records(home: SiteHome, patients: int, seed: int = 0) -> None:
+    """Load made-up patients into a home, in place of those that are there."""
+    rng = np.random.default_rng([seed, *home.policy.site.encode()])
+    source = home.folder.parent / f".{home.policy.site}-source"
+    source.mkdir(exist_ok=True)
+    lines = ["id,egfr,responded,days,dead"]
+    for number in range(patients):
+        egfr = rng.choice(["mutated", "wild type", ""])
+        lines.append(f"P{number},{egfr},{rng.integers(2)},{rng.integers(1, 400)},{rng.integers(2)}")
+    (source / "people.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (source / "map.toml").write_text(MAPPING, encoding="utf-8")
+    load(source, load_mapping(source / "map.toml"), home.records_file)
+
+
+def make_hospitals(folder: Path, agreed: Study = FIVE, count: int = 5) -> Hospitals:
+    """Make hospitals ``s01``, ``s02``, ... that approved ``agreed``."""
+    homes = [make_home(folder, f"s{number:02d}") for number in range(1, count + 1)]
+    made = Hospitals(folder, agreed, Roster(site=tuple(home.card() for home in homes)))
+    made.approve()
+    return made
