@@ -6,7 +6,8 @@
     ├── StudyError                 the study file or its signature
     │   ├── StudyInvalid           schema: unknown key, wrong type, value out of range
     │   ├── GovernanceIncomplete   the profile asks for a line that is missing
-    │   └── SignatureInvalid       a signature does not match what it is said to sign
+    │   └── SignatureInvalid       a signature does not match what it is said to sign, or a key is no key
+    │       └── PassphraseWrong    a key file does not open
     ├── RecordsError               a hospital's own tables, reported at the hospital only
     │   ├── SourceMissing          a folder, file or column that the mapping names is not there
     │   ├── SourceUnreadable       a file or a line that cannot be parsed
@@ -17,6 +18,11 @@
     │   ├── BudgetSpent  ReleaseUnknown  AttemptTaken  SpareAttemptsSpent  MessageInvalid  SiteFault
     │   ├── NotReserved            nothing was set aside for this study, or not for this ask
     │   ├── StudyClosed            the study was closed here, for good
+    │   ├── IdentityRefusal        it is not shown who somebody is, or who stands on the roster
+    │   │   ├── AuthorityUnknown  CertificateInvalid  CertificateNotYetValid  CertificateExpired
+    │   │   ├── CertificateRevoked  CertificateNotOnRoster  IdentityKeyDiffers  SiteNameDiffers
+    │   │   ├── RevocationListInvalid  RevocationListStale  ClockSkewed
+    │   │   └── RosterUnsigned  EntitiesUnconfirmed
     │   └── ProtocolRefusal        a step of the private sum that a site does not take
     │       ├── SuiteUnknown  EpochUnknown  EpochTaken  EpochSettled  StepOutOfOrder
     │       ├── EntityRepeated  SiteNotOnRoster  SiteRepeated  MessageUnsigned  TooFewPeers
@@ -95,6 +101,12 @@ class SignatureInvalid(StudyError):
     """A signature does not match what it is said to sign."""
 
     code = "signature_invalid"
+
+
+class PassphraseWrong(SignatureInvalid):
+    """A key file does not open: no passphrase, or another one than it was locked with."""
+
+    code = "passphrase_wrong"
 
 
 class RecordsError(FedValueError):
@@ -211,6 +223,90 @@ class SiteFault(Refusal):
     """Something failed inside the site; the reason is in the site's own log."""
 
     code = "site_fault"
+
+
+class IdentityRefusal(Refusal):
+    """It is not shown who somebody is, or who stands on the roster; never raised itself."""
+
+    code = "identity_refusal"
+
+
+class AuthorityUnknown(IdentityRefusal):
+    """Issued by another authority than the federation's."""
+
+    code = "authority_unknown"
+
+
+class CertificateInvalid(IdentityRefusal):
+    """A certificate was changed, or is not of the form that the federation's certificates have."""
+
+    code = "certificate_invalid"
+
+
+class CertificateNotYetValid(IdentityRefusal):
+    """The certificate's first day is in the future, by this site's clock."""
+
+    code = "certificate_not_yet_valid"
+
+
+class CertificateExpired(IdentityRefusal):
+    """The certificate's last day has passed, by this site's clock."""
+
+    code = "certificate_expired"
+
+
+class CertificateRevoked(IdentityRefusal):
+    """The authority has revoked the certificate."""
+
+    code = "certificate_revoked"
+
+
+class CertificateNotOnRoster(IdentityRefusal):
+    """A genuine certificate, but not the one that the roster names for the site."""
+
+    code = "certificate_not_on_roster"
+
+
+class IdentityKeyDiffers(IdentityRefusal):
+    """Another key than the one that the certificate, the roster or this site's own list holds."""
+
+    code = "identity_key_differs"
+
+
+class SiteNameDiffers(IdentityRefusal):
+    """The certificate names another site, legal entity or operator."""
+
+    code = "site_name_differs"
+
+
+class RevocationListInvalid(IdentityRefusal):
+    """The revocation list is not the authority's, or was changed."""
+
+    code = "revocation_list_invalid"
+
+
+class RevocationListStale(IdentityRefusal):
+    """The revocation list is past its date, or older than one that was seen here."""
+
+    code = "revocation_list_stale"
+
+
+class ClockSkewed(IdentityRefusal):
+    """This machine's clock disagrees with what others have signed."""
+
+    code = "clock_skewed"
+
+
+class RosterUnsigned(IdentityRefusal):
+    """The roster is not signed by the authority, or was changed after it signed."""
+
+    code = "roster_unsigned"
+
+
+class EntitiesUnconfirmed(IdentityRefusal):
+    """More of the roster's entities are unconfirmed by this site than are assumed to collude."""
+
+    code = "entities_unconfirmed"
 
 
 class ProtocolRefusal(Refusal):

@@ -38,7 +38,8 @@ def without_noise(analysis: Analysis, cohorts: list[Cohort]) -> Conclusion:
     def sum_of(ask: Ask) -> NoisySum:
         scaling = {block.name: EXACT_GAMMA for block in ask.blocks}
         parts = [analysis.contribution(cohort, ask, scaling) for cohort in cohorts]
-        return {b.name: NoisyBlock(np.sum([p[b.name] for p in parts], axis=0), EXACT_GAMMA, 0.0) for b in ask.blocks}
+        totals = {b.name: np.sum([part[b.name] for part in parts], axis=0) for b in ask.blocks}
+        return {name: NoisyBlock(total, EXACT_GAMMA, 0.0) for name, total in totals.items()}
 
     return analysis.conclude(sum_of, Terms(1, rho_units_for(1.0, 1e-6), 1e-6, exact=True))
 

@@ -60,7 +60,7 @@ def test_without_noise_the_interval_is_wilsons() -> None:
 def test_with_noise_the_interval_covers_the_planted_share(
     rng: np.random.Generator, patients: int, epsilon: float
 ) -> None:
-    # 600 runs; a true coverage of .93 gives fewer than 541 with probability 1e-3 (binomial), so 541 is the bar.
+    # 600 runs; a true coverage of .93 gives fewer than 541 with probability 1e-3 (binomial).
     analysis = ProportionByGroup("response", Groups((), ()), "non_response")
     covered = refused = 0
     for _ in range(600):

@@ -246,6 +246,8 @@ class Books:
                 self._open(entry, name, self.budget)
             for name in [] if lost is None else lost["partitions"]:
                 self._open(entry, name, self.budget, lost=True)
+            if lost is not None:
+                self.store = StoreMark(int(lost["batch"]), str(lost["store"]))
         elif entry.kind == "partition":
             self._open(entry, body["partition"], read_budget(body["budget"], where=f"entry {entry.number}"))
         elif entry.kind == "entered":

@@ -50,6 +50,25 @@ def publish(partial: Path, path: Path) -> None:
         os.close(folder)
 
 
+def publish_bytes(path: Path, content: bytes) -> None:
+    """Write a private file whole, unless somebody was faster; on the disk when this returns.
+
+    Raises:
+      OSError: the place cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            publish(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def set_aside(path: Path) -> Path | None:
     """Rename whatever is at ``path``, so that a new file may take its name; nothing is ever deleted.
 

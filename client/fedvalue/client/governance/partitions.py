@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from fedvalue.client.governance.books import StoreMark
-from fedvalue.client.governance.durable import Tables
-from fedvalue.client.governance.entries import BEFORE_THE_FIRST, require_distinct
+from fedvalue.client.governance.durable import Tables, publish_bytes
+from fedvalue.client.governance.entries import require_distinct
 from fedvalue.client.governance.ledger import PATIENCE, Ledger
 from fedvalue.errors import LedgerBroken, LedgerError
 
@@ -86,7 +85,7 @@ class FirstEntries:
         with self._tables.transaction("IMMEDIATE") as rows:
             new = [each for each in hashes if _batch_of(rows, each) is None]
             found = rows.execute("SELECT number, digest FROM batch ORDER BY number DESC LIMIT 1").fetchone()
-            number, before = found or (0, BEFORE_THE_FIRST)
+            number, before = found or (0, self._start())
             name = partition if new else ""
             mark = StoreMark(number + 1, _digest(before, number + 1, name, new))
             rows.execute("INSERT INTO batch VALUES (?, ?, ?)", (mark.batch, name, mark.digest))
@@ -110,14 +109,14 @@ class FirstEntries:
         """Check the chain of batches against the people in them.
 
         Raises:
-          LedgerBroken: people or batches were changed.
+          LedgerBroken: people or batches were changed, or the secret is another one.
         """
         people: dict[int, list[bytes]] = {}
         with self._tables.transaction("DEFERRED") as rows:
             for digest, batch in rows.execute("SELECT hash, batch FROM person ORDER BY hash"):
                 people.setdefault(batch, []).append(digest)
             batches = rows.execute("SELECT number, partition, digest FROM batch ORDER BY number").fetchall()
-        before = BEFORE_THE_FIRST
+        before = self._start()
         for expected, (number, partition, digest) in enumerate(batches, start=1):
             before = _digest(before, expected, partition, people.pop(expected, []))
             if (number, digest) != (expected, before):
@@ -126,6 +125,10 @@ class FirstEntries:
                 )
         if people:
             raise LedgerBroken(f"{NAME} was changed", where=str(self._tables.path), do="answer nothing")
+
+    def _start(self) -> str:
+        # The chain starts from the secret: under another one everybody would seem new.
+        return hmac.digest(self._secret, b"\x00start of the store of first entries", "sha256").hex()
 
     def _hash(self, patient_id: str) -> bytes:
         return hmac.digest(self._secret, patient_id.encode(), "sha256")
@@ -255,10 +258,7 @@ def site_secret(path: Path, entropy: Callable[[int], bytes] = secrets.token_byte
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(entropy(SECRET_BYTES).hex().encode())
-                file.flush()
-                os.fsync(file.fileno())
+            publish_bytes(path, entropy(SECRET_BYTES).hex().encode())
         shared, text = path.stat().st_mode & 0o077, path.read_bytes()
     except OSError as error:
         raise LedgerError(

@@ -242,8 +242,8 @@ def require_latest(ledger: Ledger, claims: Iterable[Claim]) -> Head:
         held = ledger.hash_at(claim.seen.counter) if claim.seen.counter <= own.counter else ""
         if held is not None and held != claim.seen.hash:
             raise LedgerRolledBack(
-                f"{claim.peer} has seen entry {claim.seen.counter} with the hash {claim.seen.hash[:16]}; this "
-                f"ledger ends at {own.counter} and does not hold it",
+                f"{claim.peer} has seen entry {claim.seen.counter} with the hash {claim.seen.hash[:16]}, and "
+                f"this ledger, which ends at {own.counter}, does not hold it",
                 where="ledger",
                 do="answer nothing; see docs/ledger.md for the way back",
             )

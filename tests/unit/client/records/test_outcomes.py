@@ -117,7 +117,7 @@ def test_status_at_a_day(desk: Desk) -> None:
             "b": {"answers": said("1098 CR", "1102 PD")},  # equally near: the worse
             "c": {"answers": said("1079 CR", "1121 CR")},  # outside: missing
             "d": {"events": ["1100,death"], "answers": said("1090 CR")},  # dead on the day: failure
-            "e": {"events": ["1110,death"], "answers": said("1090 CR")},  # alive on the day, responding: success
+            "e": {"events": ["1110,death"], "answers": said("1090 CR")},  # alive and responding: success
             "f": {"events": ["1120,death"]},  # died in the window, unassessed: failure
             "g": {"events": ["1121,death"]},  # died after it: missing
         },
@@ -165,10 +165,10 @@ def test_the_first_event_up_to_the_end_of_follow_up(desk: Desk) -> None:
             "e": {"events": ["1100,death"], "seen": [1060]},  # a death is known: 100
             "f": {"events": ["1100,progression"]},  # no follow-up, an event: 100
             "g": {},  # nothing: unknown
-            "h": {"events": ["1100,relapse"], "answers": said("1300 CR")},  # another kind, no follow-up: unknown
+            "h": {"events": ["1100,relapse"], "answers": said("1300 CR")},  # another kind: unknown
             "i": {"seen": [999]},  # followed only before day zero
             "j": {"events": ["1000,progression"], "seen": [1100]},  # on day zero: exit 0
-            "k": {"events": ["1200,progression", "1100,death"], "seen": [1300]},  # nothing happens after death
+            "k": {"events": ["1200,progression", "1100,death"], "seen": [1300]},  # not after death
             "l": {"seen": [1000]},  # censored at once: exit 0
         },
     )  # fmt: skip
