@@ -28,7 +28,7 @@
     │       ├── EntityRepeated  SiteNotOnRoster  SiteRepeated  MessageUnsigned  TooFewPeers
     │       ├── KeyWeak  KeyRepeated  OwnKeysChanged  ShareInvalid  AgreementSplit
     │       ├── SpecificationDiffers  TranscriptInvalid  RoundTaken  RoundBurnt  VectorInvalid
-    │       ├── OwnInputChanged  InputsDiffer  ConsistencyTaken  UnmaskTaken  OutsideSurvivors
+    │       ├── OwnInputChanged  ConsistencyTaken  UnmaskTaken  OutsideSurvivors
     │       └── SurvivorsChanged  SiteClosed  ReceiptInvalid
     ├── LedgerError                the privacy ledger
     │   ├── LedgerBroken           the hash chain or a signature does not hold
@@ -41,7 +41,8 @@
     │   └── RunInterrupted         somebody stopped the run
     ├── EvidenceError              a package, its signatures, or the chain from study to decision
     ├── PaymentError               standards, mechanisms and decisions
-    │   └── ParameterNotInForce    no value on the day asked for
+    │   ├── ParameterNotInForce    no value on the day asked for
+    │   └── PurposeMixed           an estimate was offered to a settlement, or a realised figure to a rule that sets
     └── OutputError                a place that cannot be written
 
     UnsafeWarning                  something named ``Unsafe...`` is in use (a warning, not an error)
@@ -441,12 +442,6 @@ class OwnInputChanged(ProtocolRefusal):
     code = "own_input_changed"
 
 
-class InputsDiffer(ProtocolRefusal):
-    """A signed input belongs to another round or answers another question."""
-
-    code = "inputs_differ"
-
-
 class ConsistencyTaken(ProtocolRefusal):
     """This site has signed other survivors of the round."""
 
@@ -568,6 +563,12 @@ class ParameterNotInForce(PaymentError):
     def __init__(self, name: str, day: date, why: str) -> None:
         super().__init__(f"{name} has no value on {day}", where=name, do=why)
         self.name, self.day = name, day
+
+
+class PurposeMixed(PaymentError):
+    """An estimate was offered where a contract is settled, or a realised figure where a standard is set."""
+
+    code = "purpose_mixed"
 
 
 class OutputError(FedValueError):

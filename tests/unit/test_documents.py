@@ -189,6 +189,8 @@ def wrong(words: list[str]) -> str:
     rest = words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-") and rest[0] != "...":
         inner = command.commands.get(rest[0])
+        if inner is None and (default := getattr(command, "default", None)):
+            inner, rest = command.commands[default], [default, *rest]
         if inner is None:
             return f"{command.name} has no {rest[0]!r}"
         command, rest = inner, rest[1:]

@@ -8,19 +8,17 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from fedvalue.client.governance.approvals import approve as approve_study
 from fedvalue.client.governance.approvals import examine
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.policy import Policy
-from fedvalue.client.home import SiteHome
+from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.ledger_cli import audit_app, ledger_app
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements
 from fedvalue.planning.words import in_words, preview
 from fedvalue.privacy import accounting
-from fedvalue.privacy.release import RHO_UNIT
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import CLEAR_SUM
 from fedvalue.study.roster import card, load_roster
@@ -29,6 +27,8 @@ from fedvalue.study.signature import Signature, fingerprint, verify
 from fedvalue.study.toml import problems
 
 app = typer.Typer(no_args_is_help=True, help="A hospital's node: load records, check and approve studies.")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(audit_app, name="audit")
 
 Home = Annotated[Path, typer.Argument(help="The site's home folder.", show_default=False)]
 StudyFile = Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)]
@@ -101,7 +101,7 @@ def load(
 
     opened = SiteHome.open(home)
     report = load_records(source, load_mapping(mapping), opened.records_file)
-    (opened.folder / "load-report.json").write_text(report.json_text(), encoding="utf-8")
+    write_atomically(opened.folder / "load-report.json", report.json_text().encode())
     AuditLog(opened.audit_file, opened.clock).write("loaded")
     typer.echo(report.json_text() if as_json else report.plain_text(), nl=False)
 
@@ -144,37 +144,6 @@ def approve(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = 
         typer.echo(approval.model_dump_json())
     else:
         typer.echo(f"approved {approval.study_hash} on {approval.day}, rows frozen ({snapshot.content[:16]})")
-
-
-@app.command("ledger")
-def show_ledger(home: Home, as_json: AsJson = False) -> None:
-    """Show what was spent of the site's privacy, after checking the ledger's chain and signatures."""
-    opened = SiteHome.open(home)
-    with opened.ledger() as ledger:
-        debits = [entry for entry in ledger.entries() if entry.kind == "debit"]
-        left, budget, spent = (
-            ledger.remaining_units(),
-            ledger.budget,
-            ledger.budget.epsilon_of(ledger.spent()),
-        )
-    epsilon_left = accounting.epsilon(left, budget.delta)
-    if as_json:
-        entries = [json.loads(entry.content()) for entry in debits]
-        facts = {"epsilon": budget.epsilon, "delta": budget.delta, "epsilon_spent": spent}
-        typer.echo(json.dumps({**facts, "epsilon_left": epsilon_left, "debits": entries}))
-        return
-    table = Table(
-        "no", "time", "study", "release", "attempt", "rho", title=f"Privacy ledger of {opened.policy.site}"
-    )
-    for entry in debits:
-        rho = float((entry.price.rho_units or 0) * RHO_UNIT)
-        study, release, attempt = entry.attempt
-        table.add_row(str(entry.number), entry.time, study[:16], release, str(attempt), f"{rho:.6f}")
-    Console().print(table)
-    typer.echo(
-        f"spent epsilon {spent:.4g} of {budget.epsilon:g} at delta {budget.delta:g}, for life; "
-        f"{epsilon_left:.4g} left"
-    )
 
 
 def _signed_study(home: Path, path: Path) -> Study:

@@ -73,7 +73,7 @@ class SiteHandler:
 
     def _refuse(self, audit: AuditLog, message_type: str, error: FedValueError) -> Refused:
         try:
-            audit.write("refused", message=message_type[:40], code=error.code, reason=error.what)
+            audit.write("refused", message=message_type[:40], code=error.code, reason=error.what[:200])
         except OutputError:
             return Refused(SiteFault.code)
         return Refused(error.code)

@@ -102,6 +102,26 @@ class SiteHome:
         return self.folder / "ledger.sqlite"
 
     @property
+    def first_entries_file(self) -> Path:
+        """Who belongs to which partition, by keyed hash; part of the ledger, saved with it."""
+        return self.folder / "first-entries.sqlite"
+
+    @property
+    def first_entries_secret_file(self) -> Path:
+        """The secret under which patient ids are hashed there."""
+        return self.folder / "keys" / "first-entries.secret"
+
+    @property
+    def receipts_file(self) -> Path:
+        """What this site has seen of its peers' ledgers."""
+        return self.folder / "receipts.sqlite"
+
+    @property
+    def journal_file(self) -> Path:
+        """What this site said in rounds of the private sum."""
+        return self.folder / "journal.sqlite"
+
+    @property
     def audit_file(self) -> Path:
         """The audit log: who asked what, and what was refused; never a patient or a count."""
         return self.folder / "audit.jsonl"

@@ -69,7 +69,10 @@ def verify(content: Any, signature: Signature, *, where: str, public_key: str | 
         raise SignatureInvalid("signed by another key than expected", where=where)
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
-        key.verify(b64decode(signature.value, validate=True), _bytes(content, signature.role))
+        value = b64decode(signature.value, validate=True)
+        if b64encode(value).decode() != signature.value:
+            raise ValueError("one signature has one spelling")
+        key.verify(value, _bytes(content, signature.role))
     except (InvalidSignature, ValueError) as error:
         raise SignatureInvalid(
             "the signature does not match the content",

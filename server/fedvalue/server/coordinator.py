@@ -20,10 +20,9 @@ from fedvalue.evidence.package import (
     SiteSpending,
 )
 from fedvalue.planning.plan import Plan, make_plan
-from fedvalue.server.enrolment import Progress, enrol, exchange, wait_for_nodes
+from fedvalue.server.enrolment import Progress, enrol, exchange, lowered, wait_for_nodes
 from fedvalue.server.provenance import VOCABULARY, bias_checklist, installed_code
 from fedvalue.strategies.secure_aggregation.clear_sum import Opened, UnsafeClearSum
-from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import Signature
@@ -96,7 +95,7 @@ class Coordinator:
         return sealing.seal(
             EvidenceBody(
                 simulation=self.simulation,
-                unsafe=(CLEAR_SUM, NO_NOISE) if self.unsafe_exact else (CLEAR_SUM,),
+                unsafe=tuple(sorted(lowered(plan))),
                 study_id=self.study.study.id,
                 study_hash=plan.study_hash,
                 study=self.study.model_dump(mode="json", by_alias=True),
@@ -130,16 +129,16 @@ class Coordinator:
 
 
 def _spending(site: str, opened: list[Opened]) -> SiteSpending:
-    """What the site's ledger was debited, as far as the coordinator can tell: never less than it was."""
-    own = [
-        (one.charged.get(site, 0), 0 if one.release.exact else one.release.scales.rho_units(1))
-        for one in opened
-    ]
-    return SiteSpending(
-        site=site,
-        rho_units=sum(attempts * price for attempts, price in own),
-        releases=sum(attempts for attempts, _ in own),
-    )
+    """What the site's ledger was debited, as far as the coordinator can tell: never less than it was.
+
+    A site whose share is in a sum counts for every attempt at it, any other one for those it may have paid.
+    """
+    rho_units = debits = 0
+    for one in opened:
+        attempts = one.attempt if site in one.signatures else one.charged.get(site, 0)
+        debits += attempts
+        rho_units += 0 if one.release.exact else attempts * one.release.scales.rho_units(1)
+    return SiteSpending(site=site, rho_units=rho_units, releases=debits)
 
 
 def _sum_of(clear_sum: UnsafeClearSum, plan: Plan, analysis: Analysis) -> Callable[[Ask], NoisySum]:

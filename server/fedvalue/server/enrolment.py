@@ -22,7 +22,7 @@ from fedvalue.strategies.secure_aggregation.messages import (
     Reply,
     Wire,
 )
-from fedvalue.study.approval import Approval
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, Approval
 from fedvalue.study.roster import Roster
 
 Progress = Callable[[str, int, int], None]
@@ -140,4 +140,11 @@ def _checked(reply: Reply, plan: Plan, roster: Roster) -> Approval:
     told = (approval.study_hash, approval.roster_hash, approval.sites, approval.answers, approval.colluding)
     if told != (plan.study_hash, plan.roster_hash, limits.sites, limits.answers, limits.colluding):
         raise ReplyInvalid("the approval is for another study or roster", where=site.id)
+    if not lowered(plan) <= set(approval.unsafe):
+        raise ReplyInvalid("the officer did not approve what lowers the protection", where=site.id)
     return approval
+
+
+def lowered(plan: Plan) -> set[str]:
+    """Return what lowers the protection in a run of this plan, and every officer must have approved."""
+    return {CLEAR_SUM, NO_NOISE} if plan.exact else {CLEAR_SUM}

@@ -68,7 +68,12 @@ class AuditLog:
             except (ValueError, RecursionError) as error:
                 raise LedgerBroken("a line of the audit log is no JSON", where=where) from error
             if not isinstance(body, dict) or body.get("before") != before:
-                raise LedgerBroken("the audit log was changed", where=where)
+                raise LedgerBroken(
+                    f"line {number} of the audit log does not follow the one before: one of the two was changed, "
+                    "or lines between them are gone",
+                    where=where,
+                    do="compare with a copy of the log",
+                )
             before = hashlib.sha256(line).hexdigest()
             found.append(body)
         return found

@@ -100,8 +100,6 @@ class Cell(Section):
         Raises:
           ValueError: names the first other one.
         """
-        if self.several:
-            raise ValueError(f"{key} is one value of one column")
         for result in [self.constant] if self.constant is not None else self.codes.values():
             if result not in allowed and not (result == IGNORE and self.codes):
                 raise ValueError(f"{key}: {result!r} is not one of {', '.join(allowed)}")

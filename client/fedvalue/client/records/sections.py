@@ -19,10 +19,35 @@ RESULTS = ("mutated", "wild type", "not tested", "fusion", "ex19del")
 Gene = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@_-]{0,39}$")]
 
 
-class Patient(Section):
-    """The one table with one row per patient."""
+class Rows(Section):
+    """A table that is read from one file.
+
+    Attributes:
+      file: Its name under ``[files]``.
+    """
 
     file: Name
+
+    @model_validator(mode="after")
+    def _cells_in_place(self) -> Self:
+        for key in type(self).model_fields:
+            cell = getattr(self, key)
+            if not isinstance(cell, Cell):
+                continue
+            if cell.several and key != "code":
+                raise ValueError(
+                    f"{key} is one value of one column: columns and separator belong to code and genes"
+                )
+            if cell.row_number and key != "patient_id":
+                raise ValueError(f"{key}: row_number belongs to patient_id")
+            if "type" in cell.model_fields_set:
+                raise ValueError(f"{key}: type belongs to attributes of patients")
+        return self
+
+
+class Patient(Rows):
+    """The one table with one row per patient."""
+
     patient_id: Cell
     origin: Day | None = None
     attributes: dict[Name, Cell] = {}
@@ -33,32 +58,32 @@ class Patient(Section):
             raise ValueError("origin is a date or a day; a duration counts from it")
         if reserved := {"patient_id", "origin"} & set(self.attributes):
             raise ValueError(f"attributes: the name {sorted(reserved)[0]!r} is taken")
+        for name, cell in self.attributes.items():
+            if cell.several or cell.row_number:
+                raise ValueError(f"attributes.{name} is one value of one column")
         return self
 
 
-class Drug(Section):
+class Drug(Rows):
     """Starts of treatments."""
 
-    file: Name
     patient_id: Cell
     day: Day
     code: Cell
     line: Cell | None = None
 
 
-class Coded(Section):
+class Coded(Rows):
     """Diagnoses or procedures."""
 
-    file: Name
     patient_id: Cell
     day: Day
     code: Cell
 
 
-class Response(Section):
+class Response(Rows):
     """Assessments of response."""
 
-    file: Name
     patient_id: Cell
     day: Day
     method: Cell
@@ -71,10 +96,9 @@ class Response(Section):
         return self
 
 
-class Event(Section):
+class Event(Rows):
     """Deaths, progressions and the like."""
 
-    file: Name
     patient_id: Cell
     day: Day
     kind: Cell
@@ -85,18 +109,16 @@ class Event(Section):
         return self
 
 
-class FollowUp(Section):
+class FollowUp(Rows):
     """Last day a patient is known to have been followed."""
 
-    file: Name
     patient_id: Cell
     day: Day
 
 
-class Claim(Section):
+class Claim(Rows):
     """Paid claims."""
 
-    file: Name
     patient_id: Cell
     day: Day
     total_paid: Cell
@@ -105,10 +127,9 @@ class Claim(Section):
     patient_paid: Cell | None = None
 
 
-class Survival(Section):
+class Survival(Rows):
     """A time and a flag in one row: an event where the flag says so, and the follow-up."""
 
-    file: Name
     patient_id: Cell
     time: Day
     event: Cell
@@ -119,7 +140,7 @@ class Survival(Section):
         return self
 
 
-class Variant(Section):
+class Variant(Rows):
     """Variants, one row each; a MAF or VCF needs no column names.
 
     Attributes:
@@ -128,7 +149,6 @@ class Variant(Section):
       report: Day of the genomic report.
     """
 
-    file: Name
     patient_id: Cell | None = None
     gene: Cell | None = None
     protein_change: Cell | None = None
@@ -155,16 +175,15 @@ class Genes(Section):
         return self
 
 
-class Test(Section):
+class Test(Rows):
     """Which genes were looked at, and when that was reported."""
 
-    file: Name
     patient_id: Cell
     genes: Annotated[Genes, BeforeValidator(_genes)]
     day: Day | None = None
 
 
-class Panel(Section):
+class Panel(Rows):
     """Wide columns, one per gene.
 
     Attributes:
@@ -173,7 +192,6 @@ class Panel(Section):
       report: Day of the genomic report.
     """
 
-    file: Name
     patient_id: Cell
     genes: dict[Gene, str] = Field(min_length=1)
     codes: dict[str, str] = {"0": "wild type", "1": "mutated"}

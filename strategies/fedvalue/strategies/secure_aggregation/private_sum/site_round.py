@@ -14,7 +14,7 @@ import numpy as np
 from fedvalue.errors import (
     AgreementSplit,
     ConsistencyTaken,
-    InputsDiffer,
+    MessageInvalid,
     MessageUnsigned,
     OutsideSurvivors,
     OwnInputChanged,
@@ -144,7 +144,7 @@ def consistency(context: Context, live: LiveEpoch, request: pb.ConsistencyReques
       TooFewPeers: fewer than t.
       MessageUnsigned: an input is not signed by its site for this question.
       OwnInputChanged: this site's input is shown differently.
-      InputsDiffer: a hash has another length.
+      MessageInvalid: a hash has another length.
       SurvivorsChanged: a sum without noise over other sites than the last one.
       ConsistencyTaken: other survivors or inputs were signed.
     """
@@ -159,7 +159,7 @@ def consistency(context: Context, live: LiveEpoch, request: pb.ConsistencyReques
         raise TooFewPeers(f"{len(survivors)} sites delivered, {live.settings.answers} are needed")
     for entry in inputs:
         if len(entry.vector_hash) != 32:
-            raise InputsDiffer("a vector's hash has not 32 bytes", where=entry.site)
+            raise MessageInvalid("a vector's hash has not 32 bytes", where=entry.site)
         if entry.site == context.site and entry.vector_hash != under_way.own.vector_hash:
             raise OwnInputChanged("this site sent another vector than the one that is shown")
         key = membership.require(entry.site).public_key

@@ -58,7 +58,7 @@ def parse(kind: type[M], payload: bytes, failure: type[FedValueError]) -> M:
     try:
         message.ParseFromString(payload)
         known = message.ByteSize()
-        message.DiscardUnknownFields()  # type: ignore[no-untyped-call]  # the stubs lack its type
+        message.DiscardUnknownFields()
     except (DecodeError, ValueError) as error:
         raise failure("a message of the private sum does not parse", where=kind.__name__) from error
     if message.ByteSize() != known:
