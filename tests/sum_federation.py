@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,7 +35,6 @@ REPLIES: dict[str, type[Message]] = {
     wire.CONSISTENCY: pb.SurvivorsSigned,
     wire.UNMASK: pb.RevealedShares,
 }
-M = TypeVar("M", bound=Message)
 
 
 def raw_public(key: Ed25519PrivateKey) -> bytes:
@@ -120,7 +118,7 @@ class Federation:
         }
         self.sites = {name: self.started(name) for name in self.names}
         self.log: list[tuple[str, str, str]] = []
-        self.heard: list[tuple[str, str, bytes]] = []
+        self.heard: list[tuple[str, str, bytes, bytes]] = []
         self.lost: Callable[[str, str], bool] = lambda step, site: False
         self.on_request: Callable[[str, str, Message], Message] = lambda step, site, message: message
         self.on_reply: Callable[[str, str, Message], Message] = lambda step, site, message: message
@@ -146,6 +144,17 @@ class Federation:
     def rounds(self, count: int = 4) -> PrivateRounds:
         return PrivateRounds(self.agreed, self.exchange, count)
 
+    def ask(self, step: str, name: str, message: Message) -> Any:
+        """Ask one site by hand, as a hostile coordinator may at any time."""
+        payload = message.SerializeToString()
+        try:
+            reply = self.sites[name].answer(step, payload)
+        except FedValueError as error:
+            self.log.append((step, name, error.code))
+            raise
+        self.heard.append((step, name, payload, reply))
+        return REPLIES[step].FromString(reply)
+
     def exchange(self, step: str, requests: Mapping[str, bytes]) -> Iterator[tuple[str, bytes | Refused]]:
         for name, payload in requests.items():
             if self.lost(step, name):
@@ -153,19 +162,13 @@ class Federation:
             message = self.on_request(step, name, wire.request(step, payload))
             reply: bytes | Refused
             try:
-                reply = self.sites[name].answer(step, message.SerializeToString())
+                reply = self.on_reply(step, name, self.ask(step, name, message)).SerializeToString()
             except FedValueError as error:
-                self.log.append((step, name, error.code))
                 reply = Refused(error.code)
-            else:
-                self.heard.append((step, name, reply))
-                reply = self.on_reply(step, name, REPLIES[step].FromString(reply)).SerializeToString()
             self.after(step, name)
             yield name, reply
 
-    def sum_of(
-        self, names: Mapping[str, object] | list[str] | tuple[str, ...] | set[str]
-    ) -> NDArray[np.int64]:
+    def sum_of(self, names: Iterable[str]) -> NDArray[np.int64]:
         """What the private sum of these sites' last shares must be, modulo 2^64."""
         total = np.zeros(self.dimension, dtype=np.int64)
         for name in names:
@@ -176,5 +179,31 @@ class Federation:
         """Codes with which honest sites refused."""
         return {code for at, _, code in self.log if step is None or at == step}
 
-    def entropy(self) -> bytes:
-        return os.urandom(32)
+    def debits(self) -> int:
+        """How many debits all ledgers hold."""
+        return sum(len(ledger.debits) for ledger in self.ledgers.values())
+
+    def nothing_leaked(self) -> None:
+        """Check all that was ever said: no round has two vectors of a site, nobody's two secrets are known.
+
+        The coordinator is helped by c sites, which tell it everything. It rebuilds one secret of a site
+        from t shares; it must never have t of both.
+        """
+        vectors: dict[tuple[str, str, int], set[bytes]] = {}
+        told: dict[tuple[str, int, str], tuple[set[str], set[str]]] = {}
+        for step, name, payload, reply in self.heard:
+            if step == wire.MASKED:
+                asked = pb.MaskedRequest.FromString(payload).specification
+                vector = pb.MaskedInput.FromString(reply).vector
+                vectors.setdefault((name, asked.settings.epoch, asked.round), set()).add(vector)
+            elif step == wire.UNMASK:
+                where, given = pb.UnmaskRequest.FromString(payload), pb.RevealedShares.FromString(reply)
+                for kind, shares in enumerate((given.self_masks, given.mask_keys)):
+                    for share in shares:
+                        place = told.setdefault((where.epoch, where.round, share.site), (set(), set()))
+                        place[kind].add(name)
+        assert all(len(found) == 1 for found in vectors.values())
+        limits = self.agreed.membership.thresholds
+        for seeds, keys in told.values():
+            assert not seeds & keys
+            assert min(len(seeds), len(keys)) + limits.colluding < limits.answers

@@ -29,7 +29,7 @@
     │       ├── KeyWeak  KeyRepeated  OwnKeysChanged  ShareInvalid  AgreementSplit
     │       ├── SpecificationDiffers  TranscriptInvalid  RoundTaken  RoundBurnt  VectorInvalid
     │       ├── OwnInputChanged  ConsistencyTaken  UnmaskTaken  OutsideSurvivors
-    │       └── SurvivorsChanged  SiteClosed  ReceiptInvalid
+    │       └── SurvivorsChanged  SiteClosed
     ├── LedgerError                the privacy ledger
     │   ├── LedgerBroken           the hash chain or a signature does not hold
     │   ├── LedgerBusy             another process holds it
@@ -42,7 +42,7 @@
     ├── EvidenceError              a package, its signatures, or the chain from study to decision
     ├── PaymentError               standards, mechanisms and decisions
     │   ├── ParameterNotInForce    no value on the day asked for
-    │   └── PurposeMixed           an estimate was offered to a settlement, or a realised figure to a rule that sets
+    │   └── PurposeMixed           an estimate where a contract is settled, or a realised figure where one is set
     └── OutputError                a place that cannot be written
 
     UnsafeWarning                  something named ``Unsafe...`` is in use (a warning, not an error)
@@ -470,12 +470,6 @@ class SiteClosed(ProtocolRefusal):
     """The site has not yet had the receipts of its peers since it was started."""
 
     code = "site_closed"
-
-
-class ReceiptInvalid(ProtocolRefusal):
-    """Peers' receipts are too few, unsigned, for another start, or know a later ledger."""
-
-    code = "receipt_invalid"
 
 
 class LedgerError(FedValueError):

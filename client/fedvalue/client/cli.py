@@ -13,7 +13,7 @@ from fedvalue.client.governance.approvals import approve as approve_study
 from fedvalue.client.governance.approvals import examine
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.policy import Policy
-from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.home import SiteHome, write_atomically, write_atomically
 from fedvalue.client.ledger_cli import audit_app, ledger_app
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements

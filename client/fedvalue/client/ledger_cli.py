@@ -59,7 +59,6 @@ ledger_app = typer.Typer(
     help="The site's privacy ledger. `fedvalue site ledger HOME` shows it.",
 )
 audit_app = typer.Typer(no_args_is_help=True, help="The site's audit log.")
-ledger_recovery_cli.add_to(ledger_app)
 
 
 @ledger_app.command(DEFAULT)
@@ -154,6 +153,9 @@ def backup(
     with SiteHome.open(home).ledger() as ledger:
         head = ledger.backup(out)
     typer.echo(f"copied to {out}: ends at {head.counter}, head {head.hash}")
+
+
+ledger_recovery_cli.add_to(ledger_app)
 
 
 @audit_app.command()

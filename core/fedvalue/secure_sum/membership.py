@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fedvalue.errors import EntityRepeated, KeyRepeated, SiteNotOnRoster, SiteRepeated
 from fedvalue.secure_sum.thresholds import Thresholds, thresholds
@@ -36,6 +37,7 @@ class Membership:
     roster_hash: str
     members: tuple[Member, ...]
     thresholds: Thresholds
+    _by_site: Mapping[str, Member] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a roster on which somebody stands twice, and thresholds that do not hold.
@@ -47,6 +49,7 @@ class Membership:
           TooFewSites: the thresholds do not protect.
         """
         object.__setattr__(self, "members", tuple(sorted(self.members, key=lambda member: member.site)))
+        object.__setattr__(self, "_by_site", {member.site: member for member in self.members})
         for kind, values in (
             (SiteRepeated, [member.site for member in self.members]),
             (EntityRepeated, [" ".join(member.entity.split()).casefold() for member in self.members]),
@@ -64,10 +67,10 @@ class Membership:
         Raises:
           SiteNotOnRoster: there is no such site.
         """
-        for member in self.members:
-            if member.site == site:
-                return member
-        raise SiteNotOnRoster("the roster holds no such site", where=site[:40])
+        found = self._by_site.get(site)
+        if found is None:
+            raise SiteNotOnRoster("the roster holds no such site", where=site[:40])
+        return found
 
     def points(self) -> dict[str, int]:
         """Return each site's number in Shamir's sharing, from 1 in the order of ids."""

@@ -1,4 +1,4 @@
-"""Ed25519 private keys locked with a passphrase: PKCS #8 under scrypt and AES-256-CBC, as other tools read it.
+"""Ed25519 private keys locked with a passphrase: PKCS #8 under scrypt and AES-256-CBC, as others read it.
 
 The file is written here because `cryptography` stretches a passphrase with 2,048 rounds of PBKDF2, which a
 graphics card undoes, and offers no other number for this format. ``openssl pkey`` and `cryptography` open
@@ -25,7 +25,7 @@ LOCKED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 """First line of a locked key."""
 
 _COST, _BLOCK, _LANES = 2**14, 8, 5
-"""Scrypt's N, r and p: 16 MiB and about a quarter of a second a guess, and within openssl's limit of memory."""
+"""Scrypt's N, r and p: 16 MiB and about a quarter of a second a guess, within openssl's limit of memory."""
 
 _PBES2 = bytes.fromhex("2a864886f70d01050d")  # 1.2.840.113549.1.5.13
 _SCRYPT = bytes.fromhex("2b06010401da47040b")  # 1.3.6.1.4.1.11591.4.11

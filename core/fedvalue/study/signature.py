@@ -69,16 +69,21 @@ def verify(content: Any, signature: Signature, *, where: str, public_key: str | 
         raise SignatureInvalid("signed by another key than expected", where=where)
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.public_key))
-        value = b64decode(signature.value, validate=True)
-        if b64encode(value).decode() != signature.value:
-            raise ValueError("one signature has one spelling")
-        key.verify(value, _bytes(content, signature.role))
+        key.verify(_decoded(signature.value), _bytes(content, signature.role))
     except (InvalidSignature, ValueError) as error:
         raise SignatureInvalid(
             "the signature does not match the content",
             where=where,
             do="the object was changed after it was signed",
         ) from error
+
+
+def _decoded(value: str) -> bytes:
+    """Return the bytes of a base64 text that is spelled in the one way that encodes them."""
+    decoded = b64decode(value, validate=True)
+    if b64encode(decoded).decode() != value:
+        raise ValueError("one signature has one spelling")
+    return decoded
 
 
 def _bytes(content: Any, role: str) -> bytes:

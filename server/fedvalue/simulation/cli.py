@@ -58,15 +58,15 @@ def demo(
     Does EGFR-guided first-line therapy keep its 6-month response? The planted truth lies in
     OUT-hospitals/truth.json, beside the hospitals and outside of their folders.
     """
-    study = study_file.parse(demo_study(), where="demonstration study")
     with _progress(as_json) as told:
         told("making six hospitals", 0, 1)
         hospitals = fresh_folder(out.with_name(out.name + "-hospitals"))
         make_hospitals(demo_world(), hospitals, np.random.default_rng(seed))
+        study = hospitals / "study.toml"
+        study.write_bytes(demo_study())
         told("making six hospitals", 1, 1)
-        result = run(
-            study, SiteFolders(hospitals), out=out, day=_day_of(study), language=language, progress=told
-        )  # fmt: skip
+        day = _day_of(study_file.load(study))
+        result = run(study, SiteFolders(hospitals), out=out, day=day, language=language, progress=told)
     _show(result, as_json)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fedvalue.client.governance.approvals import approve
 from fedvalue.client.governance.policy import Budget, Policy
-from fedvalue.client.home import Clock, SiteHome
+from fedvalue.client.home import Clock, SiteHome, write_atomically
 from fedvalue.client.records.load import load
 from fedvalue.errors import OutputError
 from fedvalue.planning.plan import plan_on
@@ -96,7 +96,7 @@ def make_federation(
         site = policy.model_copy(update={"site": source.site, "entity": source.site, "operator": source.site})
         home = SiteHome.create(folder / source.site, site, clock)
         report = load(source.folder, source.mapping, home.records_file)
-        (home.folder / "load-report.json").write_text(report.json_text(), encoding="utf-8")
+        write_atomically(home.folder / "load-report.json", report.json_text().encode())
         homes.append(home)
     progress("loading records", len(found), len(found))
     roster = Roster(site=tuple(home.card() for home in homes))

@@ -89,6 +89,9 @@ def run(
     )
     author = make_key(folder / "keys" / "author.pem")
     signature = sign(statements.study_statement(study_file.digest(read)), author, "study")
+    if isinstance(study, Path):
+        write_atomically(folder / "study.toml", study.read_bytes(), mode=0o644)
+        write_atomically(folder / "study.toml.sig", signature.model_dump_json().encode(), mode=0o644)
     coordinator = Coordinator(
         study=read,
         roster=federation.roster,

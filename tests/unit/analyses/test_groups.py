@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvalue.analyses.cohort import Cohort
@@ -33,6 +33,7 @@ def test_groups_are_every_combination_in_the_order_of_the_levels_and_then_the_un
     assert TWO.index(cohort).tolist() == [0, 1, 2, 3, 4, 5]
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(st.integers(-(2**40), 2**40) | st.integers(-1, 3),
                                st.integers(-(2**40), 2**40) | st.integers(-1, 2)), max_size=20))  # fmt: skip
 def test_whatever_a_row_holds_it_is_in_the_group_of_its_levels_or_unknown(

@@ -82,6 +82,7 @@ def test_the_bound_is_the_squared_norm_of_the_longest_column(cells: int, squared
     assert float(prefix.bound_squared(cells)) == pytest.approx(squared, abs=1e-4)
 
 
+@settings(deadline=None)
 @given(cells=st.integers(1, 400))
 def test_the_bound_covers_the_exact_columns_and_grows_like_a_logarithm(cells: int) -> None:
     # each coefficient is rounded up by at most k units of 2^-40, and is at most 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvalue.errors import TooFewSites
@@ -63,6 +63,7 @@ def test_the_last_number_that_holds_is_accepted() -> None:
     assert thresholds(10, colluding=5, dropouts=2).answers == 8
 
 
+@settings(deadline=None)
 @given(n=st.integers(3, MAX_SITES))
 def test_every_roster_has_default_thresholds(n: int) -> None:
     found = thresholds(n)
@@ -70,6 +71,7 @@ def test_every_roster_has_default_thresholds(n: int) -> None:
     assert found.honest_shares >= 2
 
 
+@settings(deadline=None)
 @given(n=st.integers(-5, 250), c=st.none() | st.integers(-2, 250), f=st.none() | st.integers(-2, 250))
 def test_whatever_is_accepted_leaves_no_site_both_of_its_secrets_open(
     n: int, c: int | None, f: int | None
@@ -87,6 +89,7 @@ def test_whatever_is_accepted_leaves_no_site_both_of_its_secrets_open(
     assert 0 <= found.dropouts < n
 
 
+@settings(deadline=None)
 @given(n=st.integers(3, MAX_SITES), c=st.integers(1, 250), f=st.integers(0, 250))
 def test_whatever_is_refused_would_not_hold(n: int, c: int, f: int) -> None:
     t = n - f

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from fedvalue.evidence import statements
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.server.coordinator import Coordinator
-from fedvalue.server.enrolment import enrol, exchange, wait_for_nodes
+from fedvalue.server.enrolment import Enrolled, enrol, exchange, wait_for_nodes
 from fedvalue.server.grids.local import LocalGrid, LocalNode
 from fedvalue.strategies.secure_aggregation.messages import (
     ENROL,
@@ -93,6 +93,11 @@ def failing(hospitals: Hospitals, made: dict[int, LocalNode]) -> TooFewSites:
 def answered(evidence: EvidencePackage) -> tuple[str, ...]:
     (release,) = evidence.releases
     return release.answered
+
+
+def enrolled(hospitals: Hospitals, made: dict[int, LocalNode]) -> Enrolled:
+    with LocalGrid(made) as grid:
+        return enrol(grid, grid.get_node_ids(), hospitals.plan, hospitals.roster, timeout=30.0)
 
 
 ALL = ("s01", "s02", "s03", "s04", "s05")
@@ -219,14 +224,20 @@ APPROVALS: dict[str, Callable[[Hospitals], Callable[[Approval], Approval]]] = {
 
 @pytest.mark.parametrize("name", APPROVALS)
 def test_a_site_takes_no_part_on_an_approval(name: str, hospitals: Hospitals) -> None:
-    made = nodes(hospitals, s05=approving(APPROVALS[name](hospitals), hospitals, "s05"))
-    evidence = run(hospitals, made)
+    found = enrolled(hospitals, nodes(hospitals, s05=approving(APPROVALS[name](hospitals), hospitals, "s05")))
+    assert list(found.nodes) == ["s01", "s02", "s03", "s04"]
+    assert [approval.site for approval in found.approvals] == ["s01", "s02", "s03", "s04"]
+    assert found.refusals == {"node 6": "reply_invalid"}
+
+
+def test_a_site_without_a_valid_approval_is_not_asked_for_its_share(hospitals: Hospitals) -> None:
+    node = approving(APPROVALS["of a sum that is not in clear"](hospitals), hospitals, "s05")
+    evidence = run(hospitals, nodes(hospitals, s05=node))
     assert answered(evidence) == ("s01", "s02", "s03", "s04")
     assert len(evidence.approvals) == 4
     verify_chain(evidence)
-    # it was not asked for its share either
     with hospitals.home("s05").ledger() as ledger:
-        assert ledger.remaining_units() == ledger.budget.rho_units
+        assert [entry.kind for entry in ledger.entries()] == ["opened"]
 
 
 def test_without_noise_an_approval_with_noise_does_not_do(hospitals: Hospitals) -> None:
@@ -275,9 +286,9 @@ BAD_NODES: dict[str, tuple[Node, str]] = {
 @pytest.mark.parametrize("name", BAD_NODES)
 def test_the_study_goes_on_without_a_node_that(name: str, hospitals: Hospitals) -> None:
     node, code = BAD_NODES[name]
-    evidence = run(hospitals, nodes(hospitals, s05=LocalNode(node)))
-    assert answered(evidence) == ("s01", "s02", "s03", "s04")
-    assert PATIENT not in evidence.model_dump_json()
+    found = enrolled(hospitals, nodes(hospitals, s05=LocalNode(node)))
+    assert list(found.nodes) == ["s01", "s02", "s03", "s04"]
+    assert found.refusals == {"node 6": code}
     refused = failing(hospitals, nodes(hospitals, s04=LocalNode(node), s05=LocalNode(node)))
     assert refused.what == "3 of 5 sites approve the study, 4 must"
     assert refused.where == f"node 5: {code}, node 6: {code}"
@@ -293,11 +304,12 @@ def then(node: Node, hospitals: Hospitals, site: str) -> LocalNode:
     return LocalNode(both, {SITE_HOME: str(hospitals.folder / site)})
 
 
-@pytest.mark.parametrize("name", BAD_NODES)
+@pytest.mark.parametrize("name", ["raises", "dies", "answers nothing", "answers with a share", "refuses"])
 def test_a_share_is_missed_from_a_node_that(name: str, hospitals: Hospitals) -> None:
     node, code = BAD_NODES[name]
     evidence = run(hospitals, nodes(hospitals, s05=then(node, hospitals, "s05")))
     assert answered(evidence) == ("s01", "s02", "s03", "s04")
+    assert PATIENT not in evidence.model_dump_json()
     verify_chain(evidence)
     # nobody can tell whether it was debited, unless it refused before that
     price = evidence.releases[0].charged_rho_units
@@ -348,13 +360,18 @@ def test_a_site_whose_clock_says_that_the_study_is_over_takes_no_part(hospitals:
     assert len(answered(run(hospitals, nodes(hospitals, s05=over)))) == 4
 
 
-def test_a_node_that_is_silent_is_not_waited_for_past_the_deadline(hospitals: Hospitals) -> None:
+class Deadline(LocalGrid):
+    """A grid whose deadline passes before node 6 has answered."""
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        assert timeout == 30.0
+        replies = super().send_and_receive(messages, timeout=timeout)
+        return [reply for reply in replies if reply.metadata.src_node_id != 6]
+
+
+def test_a_node_that_does_not_answer_in_time_is_a_refusal_of_its_own(hospitals: Hospitals) -> None:
     plan = hospitals.plan
-
-    def silent(message: Message, context: Context) -> Message:
-        raise TimeoutError
-
-    with LocalGrid(nodes(hospitals, s05=LocalNode(silent))) as grid:
+    with Deadline(nodes(hospitals)) as grid:
         found = enrol(grid, grid.get_node_ids(), plan, hospitals.roster, timeout=30.0)
         assert found.refusals == {"node 6": "no_answer"}
         assert list(found.nodes) == ["s01", "s02", "s03", "s04"]

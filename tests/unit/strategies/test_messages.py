@@ -36,16 +36,19 @@ answers = st.one_of(
 QUESTION = ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 1, "ef" * 32)
 
 
+@settings(deadline=None)
 @given(message=enrolments)
 def test_a_question_for_approval_travels(message: EnrolRequest) -> None:
     assert Wire.request(ENROL, Wire.pack(message)) == message
 
 
+@settings(deadline=None)
 @given(message=questions)
 def test_a_question_for_a_share_travels(message: ReleaseRequest) -> None:
     assert Wire.request(RELEASE, Wire.pack(message)) == message
 
 
+@settings(deadline=None)
 @given(message=answers)
 def test_every_reply_travels(message: Reply) -> None:
     assert Wire.reply(Wire.pack(message)) == message
@@ -150,7 +153,7 @@ def test_every_code_of_the_error_tree_may_travel() -> None:
         assert Wire.reply(Wire.pack(Refused(kind.code))) == Refused(kind.code)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(values=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20))
 def test_a_vector_travels_as_little_endian_words(values: list[int]) -> None:
     vector = np.array(values, dtype=np.int64)

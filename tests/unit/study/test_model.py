@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -46,12 +46,14 @@ def test_what_is_no_window_is_refused(text: str) -> None:
         window_days(text)
 
 
+@settings(deadline=None)
 @given(first=st.integers(-MAX_DAYS, MAX_DAYS), length=st.integers(0, MAX_DAYS))
 def test_every_window_reads_back(first: int, length: int) -> None:
     last = min(first + length, MAX_DAYS)
     assert window_days(f"{first}d..{last}d") == (first, last)
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_text_of_people_is_one_line_and_nothing_hides_in_it(text: str) -> None:
     try:
@@ -85,6 +87,7 @@ def test_twenty_four_months_in_months_are_twenty_four_intervals() -> None:
     assert monthly.edges[-1] == pytest.approx(730.5)
 
 
+@settings(deadline=None)
 @given(
     until=st.floats(1, MAX_DAYS).map(lambda x: round(x, 3)),
     parts=st.integers(1, 4000),

@@ -26,7 +26,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(content=json_values, other=json_values)
 def test_a_signature_holds_for_its_content_and_for_no_other(content: Any, other: Any) -> None:
     made = sign(content, key("a"), "site")

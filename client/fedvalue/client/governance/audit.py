@@ -69,8 +69,8 @@ class AuditLog:
                 raise LedgerBroken("a line of the audit log is no JSON", where=where) from error
             if not isinstance(body, dict) or body.get("before") != before:
                 raise LedgerBroken(
-                    f"line {number} of the audit log does not follow the one before: one of the two was changed, "
-                    "or lines between them are gone",
+                    f"line {number} of the audit log does not follow the one before: one of both was "
+                    "changed, or lines between them are gone",
                     where=where,
                     do="compare with a copy of the log",
                 )

@@ -25,12 +25,12 @@ LABELS: dict[Quadrant, dict[str, str]] = {
         "en": "costs more, gives more: money per unit gained",
         "zh": "成本更高、效果更好：每增加一单位效果的费用",
     },
-    "south_east": {"en": "costs less, gives more: dominant", "zh": "成本更低、效果更好：占优"},
+    "south_east": {"en": "costs no more, gives no less: dominant", "zh": "成本不增、效果不减：占优"},
     "south_west": {
         "en": "costs less, gives less: money saved per unit lost",
         "zh": "成本更低、效果更差：每损失一单位效果所节省的费用",
     },
-    "north_west": {"en": "costs more, gives less: dominated", "zh": "成本更高、效果更差：被占优"},
+    "north_west": {"en": "costs no less, gives no more: dominated", "zh": "成本不减、效果不增：被占优"},
     "origin": {"en": "no difference in effect or in cost", "zh": "效果或成本无差异"},
 }
 """What a ratio means in each quadrant, in English and Chinese."""
@@ -74,9 +74,9 @@ def icer(increment: Increment, *, level: float = 0.95, digits: int = 2) -> Ratio
 
 
 def quadrant(cost: float, effect: float) -> Quadrant:
-    """Return where (effect, cost) lies; an axis belongs to no quadrant but dominance is still named.
+    """Return where (effect, cost) lies; an axis counts to the side that dominance gives it.
 
-    Equal effect at a higher cost is dominated, equal cost at a better effect is dominant.
+    Equal effect at a higher cost is dominated, equal cost with a better effect is dominant.
     """
     if cost == 0 and effect == 0:
         return "origin"

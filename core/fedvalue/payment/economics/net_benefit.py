@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import special
@@ -41,7 +42,7 @@ class NetBenefit:
 
     @property
     def sd(self) -> float:
-        """s = sqrt(V_s + V_dp), in money per patient."""
+        """Return s = sqrt(V_s + V_dp), in money per patient."""
         return math.sqrt(self.sampling_variance + self.privacy_variance)
 
     @property
@@ -86,7 +87,7 @@ def checked_grid(grid: Sequence[float]) -> tuple[float, ...]:
     found = tuple(float(k) for k in grid)
     if not found or not all(math.isfinite(k) and k > 0 for k in found):
         raise PaymentError("willingness to pay is a grid of amounts above 0")
-    if any(later <= earlier for earlier, later in zip(found, found[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(found)):
         raise PaymentError("the grid of willingness to pay does not increase")
     return found
 

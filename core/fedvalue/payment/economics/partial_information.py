@@ -82,7 +82,7 @@ def conditional_mean(x: Floats, benefit: Floats, *, knots: int = KNOTS) -> Float
 
 
 def _natural_spline(values: Floats, knots: int) -> Floats:
-    """Return basis functions of a natural cubic spline, without the constant, shape ``(n, up to knots - 1)``."""
+    """Return a natural cubic spline's basis without the constant, shape ``(n, up to knots - 1)``."""
     if knots < 3:
         raise PaymentError("a spline takes at least three knots")
     spread = values.std()

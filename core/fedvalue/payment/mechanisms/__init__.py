@@ -1,1 +1,1 @@
-"""Payment mechanisms, one a module: what a contract says, on exact figures, in flows that name who bears them."""
+"""Payment mechanisms, one a module: terms, exact figures, and flows of money that name who bears them."""

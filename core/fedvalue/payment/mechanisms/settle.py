@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.errors import PaymentError, PurposeMixed
 from fedvalue.payment.mechanisms.exact import count, exact, share
+from fedvalue.payment.mechanisms.underlying import Draws
 from fedvalue.study.signature import Signature, sign, verify
 
 F = TypeVar("F")
@@ -141,7 +142,7 @@ def settled(statement: object, kind: type[F], *, public_key: str | None = None) 
         )
     if not isinstance(statement.facts, kind):
         raise PaymentError(
-            f"the statement holds {type(statement.facts).__name__}, the contract is settled on {kind.__name__}",
+            f"the statement holds {type(statement.facts).__name__}, not {kind.__name__}",
             where=f"{statement.institution}: {statement.contract}",
         )
     if public_key is not None:
@@ -199,9 +200,7 @@ def _plain(value: object, where: str) -> Any:
         return value.isoformat()
     if isinstance(value, tuple):
         return [_plain(part, f"{where}[{i}]") for i, part in enumerate(value)]
-    if is_dataclass(value) and not isinstance(value, type) and not isinstance(value, Realised):
-        if hasattr(value, "sampling"):
-            exact(value, where)
+    if is_dataclass(value) and not isinstance(value, (type, Draws, Realised)):
         return {f.name: _plain(getattr(value, f.name), f"{where}.{f.name}") for f in fields(value)}
     number = exact(value, where)
     return str(value) if isinstance(value, (int, Decimal)) else f"{number.numerator}/{number.denominator}"

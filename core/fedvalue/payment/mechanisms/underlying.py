@@ -61,7 +61,7 @@ class Draws:
             raise PaymentError(f"the draws hold no {name}", where=self.evidence_id)
         return self.total[:, self.names.index(name)]
 
-    def through(self, function: Callable[[Floats], Floats]) -> Outcome:
+    def through(self, function: Callable[[Floats], Floats]) -> Derived:
         """Return a function of the quantities with its separate variances.
 
         Args:
@@ -70,11 +70,11 @@ class Draws:
         value = float(function(self.center[None, :])[0])
         draws = function(self.total)
         sampled = float(np.var(function(self.center + self.sampling)))
-        return Outcome(value, draws, sampled, max(float(np.var(draws)) - sampled, 0.0))
+        return Derived(value, draws, sampled, max(float(np.var(draws)) - sampled, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Derived:
     """One derived quantity.
 
     Attributes:

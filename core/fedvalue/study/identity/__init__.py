@@ -1,1 +1,1 @@
-"""Who is who: the federation's authority, certificates, revocation, the signed roster, confirmation by people."""
+"""Who is who: authority, certificates, revocation, the signed roster, confirmation by people."""

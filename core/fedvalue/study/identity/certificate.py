@@ -19,11 +19,9 @@ from fedvalue.errors import (
     AuthorityUnknown,
     CertificateExpired,
     CertificateInvalid,
-    CertificateNotOnRoster,
     CertificateNotYetValid,
     IdentityKeyDiffers,
     SiteNameDiffers,
-    SiteNotOnRoster,
 )
 from fedvalue.study.identity.clock import utc
 from fedvalue.study.identity.names import (
@@ -36,8 +34,8 @@ from fedvalue.study.identity.names import (
     require_ed25519_signature,
     require_extensions,
 )
-from fedvalue.study.identity.request import require_sound_key
-from fedvalue.study.roster import Roster, Site, entity_name
+from fedvalue.study.identity.sound_key import require_sound_key
+from fedvalue.study.roster import Site
 
 AUTHORITY_EXTENSIONS: dict[type[x509.ExtensionType], bool] = {
     x509.BasicConstraints: True,
@@ -234,36 +232,6 @@ def read_site_certificate(data: bytes, authority: TrustedAuthority, *, where: st
     )
 
 
-def on_roster(certificate: SiteCertificate, roster: Roster) -> Site:
-    """Return the roster's entry of a certificate's site.
-
-    A certificate that the authority issued, and that the roster does not name, speaks for nobody: whoever
-    makes the authority issue more certificates gains no seat by it.
-
-    Raises:
-      SiteNotOnRoster: the roster holds no such site.
-      SiteNameDiffers: it holds the site under another entity or operator.
-      IdentityKeyDiffers: it holds the site with another key.
-      CertificateNotOnRoster: the same site and key, and yet another certificate than the roster names.
-    """
-    site = roster.get(certificate.site)
-    if site is None:
-        raise SiteNotOnRoster("the roster holds no such site", where=certificate.site)
-    certificate.require_site(site)
-    if (site.fingerprint, site.serial) != (certificate.fingerprint, certificate.serial):
-        raise CertificateNotOnRoster(
-            "the roster names another certificate for this site",
-            where=f"certificate {certificate.serial} of site {certificate.site}",
-            do="use the roster that the authority signed last",
-        )
-    return site
-
-
-def same_entity(one: str, other: str) -> bool:
-    """Tell whether two names are of one legal entity, whatever their case, width and spacing."""
-    return entity_name(one) == entity_name(other)
-
-
 def require_dates(first: datetime, last: datetime, now: datetime, *, where: str) -> None:
     """Refuse outside a certificate's dates, both included, without tolerance.
 
@@ -274,11 +242,15 @@ def require_dates(first: datetime, last: datetime, now: datetime, *, where: str)
     """
     if utc(now) < utc(first):
         raise CertificateNotYetValid(
-            f"it is valid from {utc(first):%Y-%m-%dT%H:%M:%SZ}", where=where, do="look at this machine's clock"
+            f"it is valid from {utc(first):%Y-%m-%dT%H:%M:%SZ}",
+            where=where,
+            do="look at this machine's clock",
         )
     if utc(now) > utc(last):
         raise CertificateExpired(
-            f"it was valid until {utc(last):%Y-%m-%dT%H:%M:%SZ}", where=where, do="ask the authority for a new one"
+            f"it was valid until {utc(last):%Y-%m-%dT%H:%M:%SZ}",
+            where=where,
+            do="ask the authority for a new one",
         )
 
 

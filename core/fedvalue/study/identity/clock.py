@@ -1,4 +1,4 @@
-"""Clocks: a certificate's dates mean nothing at a machine whose clock is wrong, so a wrong clock is refused."""
+"""Clocks: a certificate's dates mean nothing where the clock is wrong, so a wrong clock is refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def require_later(now: datetime, signed: datetime, *, where: str) -> None:
     """
     if utc(signed) - utc(now) > TOLERANCE:
         raise ClockSkewed(
-            f"it was signed at {signed:%Y-%m-%dT%H:%M:%SZ}, and this machine's clock says {utc(now):%Y-%m-%dT%H:%M:%SZ}",
+            f"it was signed at {utc(signed).isoformat()}, and here it is {utc(now).isoformat()}",
             where=where,
             do="set this machine's clock; if it is right, the signer's is wrong",
         )
@@ -52,5 +52,7 @@ def require_same_time(now: datetime, stated: datetime, *, where: str) -> None:
     """
     if abs(utc(now) - utc(stated)) > TOLERANCE:
         raise ClockSkewed(
-            f"two clocks are {abs(utc(now) - utc(stated))} apart", where=where, do="set both from a time server"
+            f"two clocks are {abs(utc(now) - utc(stated))} apart",
+            where=where,
+            do="set both from a time server",
         )

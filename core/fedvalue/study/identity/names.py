@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID, ObjectIdentifier, SignatureAlgorithmOID
 
 from fedvalue.errors import CertificateInvalid, RevocationListInvalid
@@ -26,6 +27,7 @@ FOREIGN = (
     x509.ExtensionNotFound,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,  # an exception wherever a process turns warnings into errors
 )
 """Everything that `cryptography` raises over a certificate that somebody else made."""
 
@@ -35,6 +37,9 @@ SITE_USE = ObjectIdentifier("2.25.302708542650531935331519080336097899585")
 MAX_BYTES = 1_000_000
 MAX_NAME = 200
 """Longest entity or operator, characters. RFC 5280 says 64, which some hospitals' registered names exceed."""
+
+_SIGNATURE = b"\x03\x41\x00"
+"""A bit string of 64 bytes, no bit unused; that count is under no signature, so it is checked here."""
 
 _SITE_FIELDS = (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
@@ -108,10 +113,10 @@ def parsed(
         canonical = found.public_bytes(Encoding.DER)
         if b"-----BEGIN" not in data and canonical != data:
             raise ValueError("not in canonical form")
+        if not canonical.endswith(_SIGNATURE + found.signature):
+            raise ValueError("the signature is not 64 whole bytes at the end")
     except FOREIGN as error:
-        raise failure(
-            "it does not parse", where=where, do="get the file from the authority again"
-        ) from error
+        raise failure("it does not parse", where=where, do="get the file from the authority again") from error
     return found, canonical
 
 

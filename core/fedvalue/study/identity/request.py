@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from fedvalue.errors import CertificateInvalid, IdentityKeyDiffers, KeyWeak, SignatureInvalid
+from fedvalue.errors import CertificateInvalid, IdentityKeyDiffers, SignatureInvalid
 from fedvalue.study import signature
 from fedvalue.study.identity.names import MAX_NAME
+from fedvalue.study.identity.sound_key import require_sound_key
 from fedvalue.study.model import Part, one_line
 from fedvalue.study.roster import Site, entity_name
 from fedvalue.study.signature import Signature, public_hex
 
 ROLE = "certificate_request"
-
-_PRIME = 2**255 - 19
-_D = -121665 * pow(121666, -1, _PRIME) % _PRIME
-_ORDER_8 = (
-    2707385501144840649318225287225658788936804267575313519463743609750303021510,
-    55188659117513257062467267217118295137698188065244968500265048394206261417927,
-)
-_LOW_ORDER = frozenset({0, 1, _PRIME - 1, *_ORDER_8})
-"""The y of every point of order 1, 2, 4 or 8 of edwards25519 (RFC 8032, section 5.1)."""
-
-_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class CertificateRequest(Part):
@@ -38,7 +27,7 @@ class CertificateRequest(Part):
     """
 
     site: Site
-    signature: Signature = Field()
+    signature: Signature
 
     @model_validator(mode="after")
     def _card_only(self) -> Self:
@@ -68,15 +57,17 @@ class CertificateRequest(Part):
         where = f"request of {self.site.id}"
         require_sound_key(self.site.public_key, where=where)
         require_names(self.site)
+        if self.signature.role != ROLE:
+            raise IdentityKeyDiffers("the signature is for another purpose", where=where)
         try:
-            if self.signature.role != ROLE:
-                raise SignatureInvalid("the signature is for another purpose", where=where)
             signature.verify(
                 _content(self.site), self.signature, where=where, public_key=self.site.public_key
             )
         except SignatureInvalid as error:
             raise IdentityKeyDiffers(
-                "the request is not signed by the key that it names", where=where, do="have the site ask again"
+                "the request is not signed by the key that it names",
+                where=where,
+                do="have the site ask again",
             ) from error
 
 
@@ -90,34 +81,14 @@ def require_names(site: Site) -> None:
         name = getattr(site, what)
         try:
             one_line(name)
-            if not entity_name(name) or len(name) > MAX_NAME or name != " ".join(name.split()):
-                raise ValueError("a name is 1 to 200 characters without spaces at its ends or doubled")
         except ValueError as error:
             raise CertificateInvalid(f"{what}: {error}", where=site.id, do="mend the card") from error
-
-
-def require_sound_key(public_key: str, *, where: str) -> str:
-    """Return an Ed25519 public key that only its holder signs for, and that has one spelling.
-
-    Under a key of low order anybody's signature verifies; RFC 8032 decoding leaves both checks to the caller.
-
-    Args:
-      public_key: 64 hexadecimal digits.
-      where: Names it in the error.
-
-    Raises:
-      KeyWeak: low order, not canonical, or no point of the curve.
-    """
-    encoded = int.from_bytes(bytes.fromhex(public_key), "little") if _HEX.fullmatch(public_key) else _PRIME
-    y = encoded & ((1 << 255) - 1)
-    u, v = (y * y - 1) % _PRIME, (_D * y * y + 1) % _PRIME
-    # x^2 = u / v has a root iff u v is a square (Euler); v is never 0 on this curve.
-    on_curve = pow(u * v, (_PRIME - 1) // 2, _PRIME) in (0, 1)
-    if y >= _PRIME or y in _LOW_ORDER or not on_curve:
-        raise KeyWeak(
-            "the identity key is of low order, not canonical, or no key", where=where, do="make a new key"
-        )
-    return public_key
+        if not entity_name(name) or len(name) > MAX_NAME or name != " ".join(name.split()):
+            raise CertificateInvalid(
+                f"{what}: a name is 1 to {MAX_NAME} characters, with single spaces and none at its ends",
+                where=site.id,
+                do="mend the card",
+            )
 
 
 def _content(site: Site) -> dict[str, object]:

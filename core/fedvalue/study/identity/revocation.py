@@ -12,8 +12,15 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from fedvalue.errors import AuthorityUnknown, CertificateRevoked, RevocationListInvalid, RevocationListStale
-from fedvalue.study.identity.certificate import TrustedAuthority, require_dates
+from fedvalue.errors import (
+    AuthorityUnknown,
+    CertificateExpired,
+    CertificateNotOnRoster,
+    CertificateRevoked,
+    RevocationListInvalid,
+    RevocationListStale,
+)
+from fedvalue.study.identity.certificate import TrustedAuthority
 from fedvalue.study.identity.clock import require_later, utc
 from fedvalue.study.identity.names import (
     FOREIGN,
@@ -64,6 +71,31 @@ class RevocationList:
                 do="get the authority's newest list; without one nobody is believed",
             )
 
+    def require_of(self, authority: TrustedAuthority, now: datetime) -> None:
+        """Refuse to rely on the list for another authority, or outside its dates.
+
+        Raises:
+          AuthorityUnknown: it is of another authority.
+          RevocationListStale: past its date.
+          ClockSkewed: as in `require_current`.
+        """
+        if self.authority != authority.fingerprint:
+            raise AuthorityUnknown(
+                "the revocation list is of another authority", where=f"revocation list {self.number}"
+            )
+        self.require_current(now)
+
+    def require_not_revoked(self, serial: str, *, where: str) -> None:
+        """Refuse a certificate that the list names, from whatever day.
+
+        Raises:
+          CertificateRevoked: it names it.
+        """
+        if serial in self.serials:
+            raise CertificateRevoked(
+                "the authority has revoked it", where=where, do="the site needs a new key and a new roster"
+            )
+
     def require_standing(self, site: Site, now: datetime) -> None:
         """Refuse a site whose certificate has ended, by its date or by the authority's word.
 
@@ -78,11 +110,13 @@ class RevocationList:
         where = f"certificate {site.serial} of site {site.id}"
         if site.serial is None or site.valid_until is None:
             raise CertificateNotOnRoster("the roster names no certificate for the site", where=site.id)
-        if site.serial in self.serials:
-            raise CertificateRevoked(
-                "the authority has revoked it", where=where, do="the site needs a new key and a new roster"
+        self.require_not_revoked(site.serial, where=where)
+        if utc(now) > site.valid_until:
+            raise CertificateExpired(
+                f"it was valid until {site.valid_until:%Y-%m-%dT%H:%M:%SZ}",
+                where=where,
+                do="the site needs a new certificate and a new roster",
             )
-        require_dates(self.issued if utc(now) > self.issued else now, site.valid_until, now, where=where)
 
 
 def read_revocations(
@@ -140,10 +174,14 @@ def lapsed(roster: Roster, revocations: RevocationList, now: datetime) -> frozen
     Such a site counts as dropped in every later round; n, t and c stay those of the approved roster.
 
     Raises:
+      AuthorityUnknown: roster and list are of two authorities, or the roster of none.
       RevocationListStale: the list is past its date.
-      CertificateNotOnRoster: the roster names no certificates.
       ClockSkewed: as in `RevocationList.require_current`.
     """
+    if roster.authority != revocations.authority:
+        raise AuthorityUnknown(
+            "the roster is not of the authority whose revocation list this is", where="roster"
+        )
     gone = set()
     for site in roster.site:
         try:

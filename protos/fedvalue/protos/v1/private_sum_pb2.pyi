@@ -873,8 +873,32 @@ class Transcript(_message.Message):
 Global___Transcript: _TypeAlias = Transcript  # noqa: Y015
 
 @_typing.final
+class ReopenRequest(_message.Message):
+    """Step "reopen", to a site that refuses with site_closed: what do you need of your peers?"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STUDY_HASH_FIELD_NUMBER: _builtins.int
+    study_hash: _builtins.str
+    """The study whose roster names the peers. The site's officer MUST have approved it."""
+    def __init__(
+        self,
+        *,
+        study_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["study_hash", b"study_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReopenRequest: _TypeAlias = ReopenRequest  # noqa: Y015
+
+@_typing.final
 class ReceiptRequest(_message.Message):
-    """After a start, to every peer: what is the latest end of my ledger that you have seen?"""
+    """Reply to "reopen", and request of the step "receipt" to every peer: what is the latest end of my ledger
+    that you have seen?
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -886,7 +910,7 @@ class ReceiptRequest(_message.Message):
     study_hash: _builtins.str
     """The study whose roster names the peers."""
     nonce: _builtins.bytes
-    """32 bytes, drawn by the asking site at this start."""
+    """32 bytes, drawn by the asking site when its process started."""
     def __init__(
         self,
         *,
@@ -904,40 +928,81 @@ Global___ReceiptRequest: _TypeAlias = ReceiptRequest  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
-    """A peer's answer. The asking site stays closed until n - t + c + 1 peers answered, none knowing a later end."""
+    """Reply to "receipt"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SITE_FIELD_NUMBER: _builtins.int
-    ABOUT_FIELD_NUMBER: _builtins.int
-    NONCE_FIELD_NUMBER: _builtins.int
-    LEDGER_FIELD_NUMBER: _builtins.int
-    SIGNATURE_FIELD_NUMBER: _builtins.int
+    SIGNED_FIELD_NUMBER: _builtins.int
     site: _builtins.str
     """The peer."""
-    about: _builtins.str
-    """Who asked."""
-    nonce: _builtins.bytes
-    """The asker's nonce. MUST be the one of this start."""
-    signature: _builtins.bytes
-    """Purpose "receipt", over suite, study, roster, peer, asker, nonce and end."""
-    @_builtins.property
-    def ledger(self) -> Global___LedgerEnd:
-        """The latest end seen, counter 0 and no head if none was."""
-
+    signed: _builtins.bytes
+    """What the peer saw: JSON of the ledger's receipt, RFC 8785 under the peer's signature; it names the peer, the
+    asker, the asker's nonce, and the counter and head of the latest end seen in a signed input. The asker
+    MUST check the signature, its own nonce, and that no site speaks twice.
+    """
     def __init__(
         self,
         *,
         site: _builtins.str = ...,
-        about: _builtins.str = ...,
-        nonce: _builtins.bytes = ...,
-        ledger: Global___LedgerEnd | None = ...,
-        signature: _builtins.bytes = ...,
+        signed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ledger", b"ledger"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "ledger", b"ledger", "nonce", b"nonce", "signature", b"signature", "site", b"site"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signed", b"signed", "site", b"site"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class Receipts(_message.Message):
+    """Step "receipts", to the site that asked. It opens when at least n - t + c + 1 distinct peers signed for its
+    nonce and none of them knows a later end, or another entry under a number, than its ledger holds.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STUDY_HASH_FIELD_NUMBER: _builtins.int
+    RECEIPTS_FIELD_NUMBER: _builtins.int
+    study_hash: _builtins.str
+    """The study."""
+    @_builtins.property
+    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]:
+        """At most one a peer."""
+
+    def __init__(
+        self,
+        *,
+        study_hash: _builtins.str = ...,
+        receipts: _abc.Iterable[Global___Receipt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipts", b"receipts", "study_hash", b"study_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Receipts: _TypeAlias = Receipts  # noqa: Y015
+
+@_typing.final
+class Reopened(_message.Message):
+    """Reply to "receipts": the site is open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SITE_FIELD_NUMBER: _builtins.int
+    site: _builtins.str
+    """The site."""
+    def __init__(
+        self,
+        *,
+        site: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["site", b"site"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reopened: _TypeAlias = Reopened  # noqa: Y015

@@ -69,7 +69,12 @@ class Journal(Protocol):
         """Return the reply kept there, the same bytes for ever, or None."""
 
     def witness(self, site: str, seen: LedgerEnd) -> None:
-        """Remember the end of a peer's ledger if it is later than what is remembered."""
+        """Remember the end of a peer's ledger if it is later than what is remembered.
+
+        Raises:
+          LedgerRolledBack: the peer has shown two ledgers with one counter.
+          LedgerError: the disk refuses.
+        """
 
     def witnessed(self, site: str) -> LedgerEnd | None:
         """Return the latest end of a peer's ledger that was seen, or None."""

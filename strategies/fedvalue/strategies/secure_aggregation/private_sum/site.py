@@ -48,6 +48,9 @@ from fedvalue.strategies.secure_aggregation.private_sum.live import (
     SettledMembers,
     missing,
 )
+from fedvalue.strategies.secure_aggregation.private_sum.receipts import LedgerReceipts
+
+NONCE_BYTES = 32
 
 
 @final
@@ -67,6 +70,7 @@ class SiteProtocol:
         journal: Journal,
         *,
         entropy: Entropy = os.urandom,
+        receipts: LedgerReceipts | None = None,
     ) -> None:
         """Start without any epoch: what an earlier process knew is gone.
 
@@ -77,8 +81,10 @@ class SiteProtocol:
           contribute: Debits the ledger, then gives contribution and noise.
           journal: Durable memory.
           entropy: Where secrets come from.
+          receipts: Keeps the site out of every epoch until it had its peers' receipts; None for a site that has
+            no ledger on a disk (simulations and tests).
         """
-        self._site, self._approved, self._entropy = site, approved, entropy
+        self._site, self._approved, self._entropy, self._receipts = site, approved, entropy, receipts
         self._context = Context(site, identity, contribute, journal)
         self._live: dict[str, LiveEpoch] = {}
         self._lock = threading.Lock()
@@ -87,7 +93,7 @@ class SiteProtocol:
         """Answer one request of the wire.
 
         Args:
-          step: One of `wire.REQUESTS`, without receipts.
+          step: One of `wire.REQUESTS`.
           payload: The request.
 
         Raises:
@@ -101,6 +107,9 @@ class SiteProtocol:
             wire.MASKED: self.masked,
             wire.CONSISTENCY: self.consistency,
             wire.UNMASK: self.unmask,
+            wire.REOPEN: self.reopen,
+            wire.RECEIPT: self.receipt,
+            wire.RECEIPTS: self.receipts,
         }
         if step not in steps:
             raise MessageInvalid("there is no such step of the private sum", where=step[:40])
@@ -115,6 +124,7 @@ class SiteProtocol:
         """Make this site's keys of an epoch; a new epoch of a study ends its old one.
 
         Raises:
+          SiteClosed: the site has not had its receipts since it was started.
           SuiteUnknown: another suite than the approved one.
           RosterMismatch: another roster.
           SpecificationDiffers: other thresholds, or a number of rounds out of range.
@@ -125,6 +135,8 @@ class SiteProtocol:
             agreed = self._approved(shown.study_hash)
             settings = _own_settings(agreed, shown)
             agreed.membership.require(self._site)
+            if self._receipts is not None:
+                self._receipts.require_open()
             live = self._live.get(settings.study_hash)
             if live is not None and live.settings == settings:
                 return wire.advert_message(live.advert)
@@ -229,6 +241,39 @@ class SiteProtocol:
         """Release shares, once a round; see `site_round.unmask`."""
         with self._lock:
             return site_round.unmask(self._context, self._epoch(request.study_hash, request.epoch), request)
+
+    def reopen(self, request: pb.ReopenRequest) -> pb.ReceiptRequest:
+        """Say what this site needs of its peers to open."""
+        with self._lock:
+            agreed, nonce = self._approved(request.study_hash), self._ledger_receipts().nonce()
+            return pb.ReceiptRequest(site=self._site, study_hash=agreed.study_hash, nonce=nonce)
+
+    def receipt(self, request: pb.ReceiptRequest) -> pb.Receipt:
+        """Tell a peer the latest end of its ledger that this site has seen, also while closed itself.
+
+        Raises:
+          SiteNotOnRoster: nobody of the study's roster asks.
+          MessageInvalid: the nonce has another length.
+        """
+        with self._lock:
+            self._approved(request.study_hash).membership.require(request.site)
+            if len(request.nonce) != NONCE_BYTES:
+                raise MessageInvalid(f"a nonce has {NONCE_BYTES} bytes")
+            signed = self._ledger_receipts().receipt(request.site, request.nonce)
+            return pb.Receipt(site=self._site, signed=signed)
+
+    def receipts(self, request: pb.Receipts) -> pb.Reopened:
+        """Open the site if its peers' receipts hold; see `LedgerReceipts.accept`."""
+        with self._lock:
+            agreed = self._approved(request.study_hash)
+            found = [receipt.signed for receipt in request.receipts]
+            self._ledger_receipts().accept(agreed.study_hash, found)
+            return pb.Reopened(site=self._site)
+
+    def _ledger_receipts(self) -> LedgerReceipts:
+        if self._receipts is None:
+            raise StepOutOfOrder("this site keeps no receipts")
+        return self._receipts
 
     def _epoch(self, study_hash: str, epoch: str) -> LiveEpoch:
         agreed = self._approved(study_hash)

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from fedvalue.errors import FedValueError, MessageInvalid, ReplyInvalid
 from fedvalue.protos.v1 import private_sum_pb2 as pb
 from fedvalue.secure_sum.key_list import Advert, RoundKeys
+from fedvalue.secure_sum.record import Transcript
 from fedvalue.secure_sum.specification import (
     BlockTerms,
     EpochSettings,
@@ -22,7 +23,7 @@ from fedvalue.strategies.secure_aggregation.private_sum.journal import LedgerEnd
 
 KEYS, SHARES, MEMBERS = "keys", "shares", "members"
 MASKED, CONSISTENCY, UNMASK = "masked", "consistency", "unmask"
-RECEIPT = "receipt"
+REOPEN, RECEIPT, RECEIPTS = "reopen", "receipt", "receipts"
 
 REQUESTS: dict[str, type[Message]] = {
     KEYS: pb.KeysRequest,
@@ -31,7 +32,9 @@ REQUESTS: dict[str, type[Message]] = {
     MASKED: pb.MaskedRequest,
     CONSISTENCY: pb.ConsistencyRequest,
     UNMASK: pb.UnmaskRequest,
+    REOPEN: pb.ReopenRequest,
     RECEIPT: pb.ReceiptRequest,
+    RECEIPTS: pb.Receipts,
 }
 """Step to the request that a site reads."""
 
@@ -209,3 +212,16 @@ def shares_of(messages: Iterable[pb.Share], where: str) -> dict[str, bytes]:
             raise ReplyInvalid("two shares of one secret came from one site", where=where)
         found[message.site] = message.share
     return found
+
+
+def transcript_of(message: pb.Transcript) -> Transcript:
+    """Return the transcript that a message shows, unchecked; `Transcript.verify` checks it."""
+    return Transcript(
+        specification_of(message.specification),
+        message.key_list_hash,
+        message.last_hash,
+        message.question,
+        tuple(input_of(entry) for entry in message.inputs),
+        {signed.site: signed.signature for signed in message.signatures},
+        message.total_hash,
+    )
