@@ -21,6 +21,7 @@ from fedvalue.strategies.secure_aggregation.messages import Refused
 from fedvalue.strategies.secure_aggregation.private_sum import wire
 from fedvalue.strategies.secure_aggregation.private_sum.agreed import Agreed, ChargedShare
 from fedvalue.strategies.secure_aggregation.private_sum.journal import LedgerEnd, UnsafeMemoryJournal
+from fedvalue.strategies.secure_aggregation.private_sum.receipts import LedgerReceipts
 from fedvalue.strategies.secure_aggregation.private_sum.rounds import PrivateRounds
 from fedvalue.strategies.secure_aggregation.private_sum.site import SiteProtocol
 
@@ -34,6 +35,9 @@ REPLIES: dict[str, type[Message]] = {
     wire.MASKED: pb.MaskedInput,
     wire.CONSISTENCY: pb.SurvivorsSigned,
     wire.UNMASK: pb.RevealedShares,
+    wire.REOPEN: pb.ReceiptRequest,
+    wire.RECEIPT: pb.Receipt,
+    wire.RECEIPTS: pb.Reopened,
 }
 
 
@@ -129,10 +133,15 @@ class Federation:
             raise ReleaseUnknown("no such release")
         return terms(label, self.dimension, exact=self.exact)
 
-    def started(self, name: str) -> SiteProtocol:
+    def started(self, name: str, receipts: LedgerReceipts | None = None) -> SiteProtocol:
         """A site as after a start of its process: journal and ledger remain, memory does not."""
         return SiteProtocol(
-            name, self.identities[name], self.approved, self.ledgers[name].contribute, self.journals[name]
+            name,
+            self.identities[name],
+            self.approved,
+            self.ledgers[name].contribute,
+            self.journals[name],
+            receipts=receipts,
         )
 
     def approved(self, study_hash: str) -> Agreed:

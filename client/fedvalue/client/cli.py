@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from fedvalue.client.governance.approvals import approve as approve_study
 from fedvalue.client.governance.approvals import examine
+from fedvalue.client.governance.approvals import withdraw as withdraw_study
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.policy import Policy
-from fedvalue.client.home import SiteHome, write_atomically, write_atomically
+from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.ledger_cli import audit_app, ledger_app
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements
@@ -144,6 +145,16 @@ def approve(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = 
         typer.echo(approval.model_dump_json())
     else:
         typer.echo(f"approved {approval.study_hash} on {approval.day}, rows frozen ({snapshot.content[:16]})")
+
+
+@app.command()
+def withdraw(home: Home, study: StudyFile) -> None:
+    """Take the approval of a study back: from now on this site does not answer it.
+
+    What was released stays released and charged. Before the first release the frozen rows are removed too.
+    """
+    removed = withdraw_study(SiteHome.open(home), study_file.digest(study_file.load(study)))
+    typer.echo("withdrawn; " + ("the frozen rows are removed" if removed else "the frozen rows stay"))
 
 
 def _signed_study(home: Path, path: Path) -> Study:

@@ -1,4 +1,4 @@
-"""D4: the answer with the smaller expected loss, where paying too much and denying too much weigh differently.
+"""D4: the answer with the smaller expected loss, where wasting money and denying patients weigh differently.
 
 With L_over the loss per unit by which theta falls short of the threshold when the answer is *met* (fund
 waste), and L_under the loss per unit by which theta exceeds it when the answer is *not met* (patients

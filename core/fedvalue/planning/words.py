@@ -31,6 +31,7 @@ def preview(study: Study, plan: Plan) -> dict[str, Any]:
         "epsilon": study.privacy.epsilon,
         "epsilon_own_share": own_share_epsilon(plan),
         "governance_missing": list(study.governance.missing()),
+        "cohort": cohort_in_words(study),
         "analyses": analyses_in_words(study),
         "payments": [f"{p.standard} ({p.mechanism}), decided by {p.uses}" for p in study.payments],
         "releases": [
@@ -97,11 +98,16 @@ def in_words(study: Study, plan: Plan) -> str:
         *(f"  {n}. {sentence}" for n, sentence in enumerate(facts["analyses"], start=1)),
         "",
         "Of whom",
+        *(f"  {sentence}" for sentence in cohort_in_words(study)),
         f"  {_federation_in_words(facts)}",
         f"  A stratum under {study.federation.min_released_patients} released patients is not reported.",
         "",
         "What leaves a hospital",
-        *(f"  {_release_in_words(release, exact=plan.exact)}" for release in facts["releases"]),
+        *(
+            f"  {line}"
+            for release in facts["releases"]
+            for line in _release_in_words(release, exact=plan.exact)
+        ),
         "",
         "At what price",
         *(f"  {sentence}" for sentence in _price_in_words(study, facts)),
@@ -115,6 +121,23 @@ def in_words(study: Study, plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def cohort_in_words(study: Study) -> list[str]:
+    """Return sentences that say which patients are in."""
+    index = study.cohort.index
+    whom = (
+        "Every patient of the patients table, from the day of origin."
+        if index.first == "patient"
+        else f"Patients from their first {index.first} record with {', '.join(index.codes)}."
+    )
+    ways = (("who must have", study.cohort.require), ("who must not have", study.cohort.exclude))
+    criteria = (
+        f"Only those {way} a {one.kind} record with {', '.join(one.codes)} on days {one.within}."
+        for way, found in ways
+        for one in found
+    )
+    return [whom, *criteria]
+
+
 def _federation_in_words(facts: dict[str, Any]) -> str:
     return (
         f"{facts['sites']} hospitals; {facts['must_answer']} must answer; up to {facts['colluding']} "
@@ -122,14 +145,16 @@ def _federation_in_words(facts: dict[str, Any]) -> str:
     )
 
 
-def _release_in_words(release: dict[str, Any], *, exact: bool) -> str:
-    blocks = (
-        f"{b['name']}: {b['numbers']} numbers, one patient moves them by at most "
-        f"{b['one_patient_moves_at_most']:.3g}, noise of the total +-{b['noise_sd']:.3g}"
-        for b in release["blocks"]
-    )
+def _release_in_words(release: dict[str, Any], *, exact: bool) -> list[str]:
     noise = "WITHOUT noise" if exact else "each with noise"
-    return f"{release['label']}: {release['numbers']} numbers, {noise}; {'; '.join(blocks)}"
+    return [
+        f"{release['label']}: {release['numbers']} numbers, {noise}:",
+        *(
+            f"  {b['name']}: {b['numbers']} numbers; one patient moves them by at most "
+            f"{b['one_patient_moves_at_most']:.3g}, noise of the total +-{b['noise_sd']:.3g}"
+            for b in release["blocks"]
+        ),
+    ]
 
 
 def _price_in_words(study: Study, facts: dict[str, Any]) -> list[str]:

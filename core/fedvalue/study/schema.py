@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from fractions import Fraction
 from typing import Annotated, Literal, Self
@@ -12,6 +13,9 @@ from fedvalue.study.cohort import Cohort, Variable
 from fedvalue.study.endpoints import Binary, Endpoint, TimeToEvent
 from fedvalue.study.governance import Governance
 from fedvalue.study.model import Duration, Line, Name, Part, StudyId, duration_days
+
+MAX_GROUPS = 200
+"""Most groups of one analysis: past it every group is too small to be reported."""
 
 
 class Text(Part):
@@ -212,6 +216,9 @@ class Study(Part):
                 if name not in self.variables or not self.variables[name].categorical:
                     fitting = sorted(n for n, v in self.variables.items() if v.categorical)
                     raise ValueError(f"{where}.by = {name!r} is no variable with levels; there are {fitting}")
+            groups = math.prod(len(self.variables[name].levels) for name in analysis.by)
+            if groups > MAX_GROUPS:
+                raise ValueError(f"{where}.by makes {groups} groups; at most {MAX_GROUPS} are allowed")
             if isinstance(analysis, KaplanMeier) and isinstance(endpoint, TimeToEvent):
                 for time in analysis.at:
                     if duration_days(time) > endpoint.edges[-1]:

@@ -428,7 +428,6 @@ def test_thresholds_that_do_not_protect_are_not_a_membership() -> None:
         ("keys", b"\x0a\x04\x0a\x02\xff\xfe"),  # a suite that is not UTF-8
         ("keys", pb.KeysRequest().SerializeToString() + b"\xfa\x01\x01a"),  # field 31, unknown
         ("gossip", b""),
-        ("receipts", b""),
     ],
 )
 def test_what_does_not_parse_is_refused(federate: Make, step: str, payload: bytes) -> None:

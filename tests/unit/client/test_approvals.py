@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvalue.client.governance.approvals import approve, approved, examine
+from fedvalue.client.governance.approvals import approve, approved, examine, withdraw
 from fedvalue.client.governance.policy import load_policy
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.records.snapshot import snapshot_path
@@ -246,3 +246,21 @@ def test_rows_that_the_officer_did_not_freeze_are_not_read(
     snapshot_path(folder, digest(FIVE)).write_bytes(rows)
     with pytest.raises(RecordsError, match="not the one that was approved"):
         approved(home, digest(FIVE)).cohort(home)
+
+
+def test_a_withdrawn_approval_stops_the_site_and_takes_the_frozen_rows_along(
+    home: SiteHome, folder: Path
+) -> None:
+    study_hash = digest(FIVE)
+    assert withdraw(home, study_hash)
+    assert not snapshot_path(folder, study_hash).exists()
+    with pytest.raises(NotApproved):
+        approved(home, study_hash)
+    with pytest.raises(NotApproved):
+        withdraw(home, study_hash)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a" * 63, "A" * 64, ""])
+def test_only_a_study_hash_can_be_withdrawn(home: SiteHome, name: str) -> None:
+    with pytest.raises(NotApproved):
+        withdraw(home, name)

@@ -12,7 +12,7 @@ import pytest
 from flwr.app import ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
-from fedvalue.client.governance.approvals import approve, approved
+from fedvalue.client.governance.approvals import approve, approved, withdraw
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.entries import Debit, Entry
 from fedvalue.client.handler import SiteHandler
@@ -439,3 +439,13 @@ def test_the_log_tells_who_asked_and_what_was_said_and_nothing_of_patients(
     events = AuditLog(home.audit_file, noon).entries()
     assert [event["event"] for event in events] == ["approved", "answered"]
     assert set(events[-1]) == {"time", "event", "before", "message", "study"}
+
+
+def test_a_withdrawn_study_is_not_answered_and_its_frozen_rows_stay_once_it_was_charged(
+    home: SiteHome, question: ReleaseRequest
+) -> None:
+    answered(home, question)
+    assert not withdraw(home, question.study_hash)
+    assert snapshot_path(home.study_folder(question.study_hash), question.study_hash).exists()
+    assert ask(home, question) == Refused("not_approved")
+    assert len(debits(home)) == 1

@@ -39,8 +39,9 @@ def test_a_locked_key_opens_with_its_passphrase_only(path: Path) -> None:
 
 def test_a_wrong_passphrase_is_never_repeated(path: Path) -> None:
     make_key(path, WORDS)
+    guess = b"confidential"
     with pytest.raises(PassphraseWrong, match="does not open") as refused:
-        load_key(path, b"confidential guess")
+        load_key(path, guess)
     assert "confidential" not in "".join(traceback.format_exception(refused.value))
 
 

@@ -372,3 +372,12 @@ def test_a_study_is_read_in_the_language_that_there_is() -> None:
     read = study().study
     assert read.title.read("zh") == "EGFR 检测指导一线治疗"
     assert read.question.read("zh") == read.question.read("en")
+
+
+def test_more_groups_than_could_ever_be_reported_are_refused() -> None:
+    levels = ", ".join(f'"level {i}"' for i in range(20))
+    variables = "".join(f'v{n} = {{ person = "v{n}", levels = [{levels}] }}\n' for n in range(2))
+    kind = 'kind = "kaplan_meier"\nendpoint = "pfs"\nby = '
+    wider = (("[variables]\n", f"[variables]\n{variables}"), (f'{kind}["egfr"]', f'{kind}["v0", "v1"]'))
+    with pytest.raises(StudyInvalid, match="makes 400 groups; at most 200"):
+        study(*wider)

@@ -59,6 +59,8 @@ class ApprovedStudy:
         folder = home.study_folder(self.plan.study_hash)
         note = FrozenNote.model_validate_json((folder / FROZEN).read_bytes())
         where, key = str(folder / FROZEN), home.card().officer_key
+        if note.study_hash != self.plan.study_hash or note.signature.role != "officer":
+            raise SignatureInvalid("the note of the frozen rows is of another study", where=where)
         verify(note.content(), note.signature, where=where, public_key=key)
         return read_snapshot(folder, self.study, content=note.rows)
 
@@ -104,7 +106,7 @@ def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, 
       GovernanceIncomplete: a line that the profile demands is missing.
       TooFewSites: the roster does not carry the study.
     """
-    if roster.get(home.policy.site) != home.card():
+    if not _is_mine(roster, home):
         raise RosterMismatch(
             f"the roster's entry of {home.policy.site} is not this site's card",
             where="roster",
@@ -154,6 +156,32 @@ def approve(
     return approval, snapshot
 
 
+def withdraw(home: SiteHome, study_hash: str) -> bool:
+    """Take an approval back: from now on this site does not answer the study.
+
+    Before the first release the frozen rows go too, so a later approval freezes them anew. After it they
+    stay, because all rounds of a study see the same rows.
+
+    Returns:
+      True if the frozen rows were removed.
+
+    Raises:
+      NotApproved: the study is not approved here.
+      LedgerError: the ledger cannot be read.
+    """
+    folder = home.study_folder(study_hash)
+    if _HASH.fullmatch(study_hash) is None or not (folder / "approval.json").exists():
+        raise NotApproved("the study is not approved here", where=study_hash[:64])
+    with home.ledger() as ledger:
+        asked = any(e.kind == "debit" and e.attempt[0] == study_hash for e in ledger.entries())
+    (folder / "approval.json").unlink()
+    if not asked:
+        (folder / FROZEN).unlink(missing_ok=True)
+        snapshot_path(folder, study_hash).unlink(missing_ok=True)
+    AuditLog(home.audit_file, home.clock).write("withdrawn", study=study_hash)
+    return not asked
+
+
 def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
     """Read an approved study and check that nothing changed since.
 
@@ -182,7 +210,7 @@ def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
         raise StudyChanged(
             "the study is not the one that was approved", where=str(folder), do="approve it again"
         )
-    if roster.digest() != approval.roster_hash or roster.get(home.policy.site) != card:
+    if roster.digest() != approval.roster_hash or not _is_mine(roster, home):
         raise RosterMismatch(
             "the roster is not the one that was approved", where=str(folder), do="approve again"
         )
@@ -217,3 +245,9 @@ def in_force(study: Study, home: SiteHome) -> None:
 
 
 __all__ = ["ApprovedStudy", "approve", "approved", "examine", "in_force"]
+
+
+def _is_mine(roster: Roster, home: SiteHome) -> bool:
+    """Tell whether the roster knows this site by its own keys, entity and operator."""
+    entry = roster.get(home.policy.site)
+    return entry is not None and entry.card() == home.card()

@@ -38,11 +38,14 @@ class Chain:
     """One chain, open in one thread of one process.
 
     Attributes:
+      path: The file.
+      key: The site's key.
+      clock: Tells the time of new entries.
       entries: What was read and checked so far, oldest first.
     """
 
     def __init__(self, path: Path, key: Ed25519PrivateKey, clock: Clock, *, patience: float) -> None:
-        self.path, self._key, self._clock = path, key, clock
+        self.path, self.key, self.clock = path, key, clock
         self._public_key = public_hex(key)
         self.entries: list[Entry] = []
         self._connection = connect(path, patience)
@@ -94,7 +97,7 @@ class Chain:
     def append(self, body: Mapping[str, Any]) -> Entry:
         """Seal and write the next entry; it counts once it was read back by `catch_up`."""
         previous = self.entries[-1].hash if self.entries else BEFORE_THE_FIRST
-        entry = seal(len(self.entries) + 1, previous, self._clock(), body, self._key)
+        entry = seal(len(self.entries) + 1, previous, self.clock(), body, self.key)
         self._connection.execute(
             "INSERT INTO entry VALUES (?, ?, ?, ?)",
             (entry.number, entry.content(), entry.hash, entry.signature.model_dump_json()),

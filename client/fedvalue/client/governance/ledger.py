@@ -242,10 +242,10 @@ class Ledger:
         Raises:
           LedgerError: there is a file already, or the place cannot be written.
         """
-        with self._chain.transaction("IMMEDIATE"):
-            self._catch_up()
-            self._chain.copy_to(target)
-            return self._head()
+        self._refresh()
+        self._chain.copy_to(target)
+        with self.open(target, self._chain.key, self._chain.clock, budget=self.budget) as copy:
+            return copy.head()
 
     def open_partition(self, name: str, budget: Budget | None = None) -> None:
         """Open a partition with its own budget, for life.

@@ -2,10 +2,10 @@
 
 A counter on a disk goes back with the disk. Every masked input carries the signed end of its site's
 ledger, and survivors remember it. After a start a site stays out of every epoch until ``n - t + c + 1``
-peers have told it, for a fresh nonce, the latest end that they saw. A sum that opened was signed by at least t
-sites that saw the end: c of them may lie and one is the site itself, so that at least ``t - c - 1`` of its
-``n - 1`` peers know it and say so; any ``n - t + c + 1`` peers hold one of those. (An end that no survivor
-signed belongs to a vector that nobody can open.)
+peers have told it, for a fresh nonce, the latest end that they saw. A sum that opened was signed by at
+least t sites that saw the end: c of them may lie and one is the site itself, so that at least ``t - c - 1``
+of its ``n - 1`` peers know it and say so; any ``n - t + c + 1`` peers hold one of those. (An end that no
+survivor signed belongs to a vector that nobody can open.)
 
 What a receipt says and when it is enough is the ledger's business, behind `LedgerReceipts`; here it is
 carried. The coordinator cannot change what it carries: receipts are signed for one start of one site.

@@ -81,8 +81,8 @@ class SiteProtocol:
           contribute: Debits the ledger, then gives contribution and noise.
           journal: Durable memory.
           entropy: Where secrets come from.
-          receipts: Keeps the site out of every epoch until it had its peers' receipts; None for a site that has
-            no ledger on a disk (simulations and tests).
+          receipts: Keeps the site out of every epoch until it had its peers' receipts; None for a site that
+            has no ledger on a disk (simulations and tests).
         """
         self._site, self._approved, self._entropy, self._receipts = site, approved, entropy, receipts
         self._context = Context(site, identity, contribute, journal)

@@ -1,0 +1,132 @@
+"""The page of evidence on false decisions, and the promises that it checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proofs.harness import Found, Report
+from proofs.keys.decisions import LOOKS, PATIENTS, RUNS, TAU, TOLERANCE
+
+RATES = ("d1_probability", "d2_guard_band", "d4_loss", "d5_sequential", "hysteresis")
+HEAD = "| rule | noise SD | promise | met, noise counted | not met, noise counted | met, noise ignored |\n"
+RULE = "|---|---|---|---|---|---|\n"
+
+METHOD = f"""Each rate is over {RUNS:,} simulated studies of {PATIENTS} patients (D5: {LOOKS} looks of {PATIENTS} new
+patients) against the threshold {TAU:.2f}; the noise is Gaussian, on the number of successes. A promise counts as
+kept up to {TOLERANCE} above it. Without noise a rate can only jump by the probability of one released count, up to
+.06 here, and is allowed that jump.
+"""
+
+PRICE = """This is the price of privacy: with more noise fewer true differences are found. The remedy is patients
+or privacy budget, not another rule.
+
+"""
+
+MONEY = """## D3: mean net benefit of a decision, against keeping what there is
+
+INB per patient is drawn from what is believed before (SD 1,000), estimated with a sampling SD of 600 and the
+noise SD below, decided for 2,000 patients, and lived, with switching 150,000, reversing 300,000 and data 60,000.
+*Predicted* is what the rule expected of its own choices.
+
+"""
+
+WHAT = """## What the rules are
+
+D1: P(theta >= threshold) at least .90. D2: the estimate a guard band of level .90 beyond it. D4: wasted money weighs
+five times denied patients, so the promise is Phi(-c) of the ratio 5. D5: O'Brien-Fleming spending of .10 on each
+side. Hysteresis: .95, the bar for going back within twelve months. The answer *not met* has the same promise for
+D1, D2, D5 and hysteresis; D4 answers one of the two.
+"""
+
+
+def broken_promises(found: Mapping[str, Found]) -> tuple[str, ...]:
+    """One sentence for each promise that was not kept."""
+    broken = []
+    for step in RATES:
+        rule, promise = found[step]["rule"], found[step]["promise"]
+        for row in found[step]["rows"]:
+            if row["theta"] == "10 points above":
+                continue
+            name = f"{rule}, {row['theta']}, noise SD {row['sigma']}"
+            allowed = promise + max(TOLERANCE, row["one_patient"])
+            if row["noise_counted"] and row["met"] > allowed:
+                broken.append(f"{name}: met in {row['met']:.3f}, promised at most {promise:.3f}")
+            at = row["theta"] == "at the threshold" and row["sigma"] == 20
+            if at and not row["noise_counted"] and row["met"] <= promise + TOLERANCE:
+                broken.append(f"{name}: ignoring the noise was not found out ({row['met']:.3f})")
+    for row in found["d3_net_benefit"]["rows"]:
+        name = f"D3, noise SD {row['noise_sd']:.0f}"
+        if abs(row["D3"] - row["predicted"]) > 4 * row["error"]:
+            broken.append(f"{name}: lived {row['D3']:.0f}, predicted {row['predicted']:.0f}")
+        if row["D3"] < row["D1"]:
+            broken.append(f"{name}: D1 brought more, {row['D1']:.0f} against {row['D3']:.0f}")
+    broken += [
+        f"a 90 % interval at noise SD {row['sigma']}, theta {row['theta']:.2f}, covers {row['counted']:.3f}"
+        for row in found["coverage"]["rows"]
+        if not 0.88 <= row["counted"] <= 0.92
+    ]
+    return tuple(broken)
+
+
+def page(found: Mapping[str, Found]) -> Report:
+    """The page in Markdown, with what was broken."""
+    broken = broken_promises(found)
+    verdict = (
+        "Every promise was kept, and every rule that ignores the noise breaks its own."
+        if not broken
+        else "Broken: " + "; ".join(broken) + "."
+    )
+    parts = [
+        verdict + "\n\n" + METHOD,
+        "## At the threshold: nothing is to be found, so *met* is an error\n\n"
+        + _rates(found, "at the threshold"),
+        "## Five points below it\n\n" + _rates(found, "5 points below"),
+        "## Power: ten points above it\n\n" + PRICE + _rates(found, "10 points above"),
+        _money(found["d3_net_benefit"]),
+        _coverage(found["coverage"]),
+        WHAT,
+    ]
+    return Report("\n".join(parts), broken)
+
+
+def _rates(found: Mapping[str, Found], where: str) -> str:
+    lines = [HEAD, RULE]
+    for step in RATES:
+        rows = [row for row in found[step]["rows"] if row["theta"] == where]
+        for sigma in sorted({row["sigma"] for row in rows}):
+            counted, ignored = (
+                next(r for r in rows if r["sigma"] == sigma and r["noise_counted"] is c)
+                for c in (True, False)
+            )
+            lines.append(
+                f"| {found[step]['rule']} | {sigma} | {found[step]['promise']:.3f} | {counted['met']:.3f} | "
+                f"{counted['not_met']:.3f} | {ignored['met']:.3f} |\n"
+            )
+    return "".join(lines)
+
+
+def _money(step: Found) -> str:
+    lines = [
+        MONEY,
+        "| noise SD | D3 | predicted | standard error | D3 ignoring noise | D1 at .90 |\n",
+        "|---|---|---|---|---|---|\n",
+    ]
+    lines += [
+        f"| {row['noise_sd']:.0f} | {row['D3']:,.0f} | {row['predicted']:,.0f} | {row['error']:,.0f} | "
+        f"{row['D3 ignoring noise']:,.0f} | {row['D1']:,.0f} |\n"
+        for row in step["rows"]
+    ]
+    return "".join(lines)
+
+
+def _coverage(step: Found) -> str:
+    lines = [
+        "## 90 % intervals that hold the truth, over 2,000 studies\n\n",
+        "| noise SD | theta | noise counted | noise ignored |\n",
+        "|---|---|---|---|\n",
+    ]
+    lines += [
+        f"| {row['sigma']} | {row['theta']:.2f} | {row['counted']:.3f} | {row['ignored']:.3f} |\n"
+        for row in step["rows"]
+    ]
+    return "".join(lines)
