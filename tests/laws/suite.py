@@ -15,7 +15,7 @@ from fedvalue.privacy.accounting import rho_units_for
 from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, scales
 from tests.laws.conftest import draw_cohort
 
-PAIRS = 300
+PAIRS = 2_000
 """Neighbouring pairs a law test draws; the issue of the private sum draws 10,000."""
 
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
+from functools import lru_cache
 from math import inf, nextafter
 from typing import Self
 
@@ -97,6 +98,7 @@ def epsilon(rho_units: int, delta: float) -> float:
         return max(0.0, _float_up(order * rho + _conversion(order, small)))
 
 
+@lru_cache(maxsize=256)
 def rho_units_for(epsilon: float, delta: float) -> int:
     """Return the largest rho that costs at most ``epsilon`` at ``delta``, in units of 2^-40, rounded down.
 

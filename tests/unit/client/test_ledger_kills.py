@@ -124,7 +124,11 @@ def test_a_full_disk_refuses_a_reservation_and_a_close_and_changes_nothing(
     if step == "close":
         ledger.reserve(plan(10, attempts=3))
     before = state(ledger)
-    # A file-size limit of the process stands in for a full disk. The reason of the close fills the page.
+    # A file-size limit of the process stands in for a full disk; each entry is larger than a page.
+    statement = {
+        "reserve": "ledger.reserve(plan(10, releases=tuple(f'r{n}' for n in range(50))))",
+        "close": "ledger.close_study(STUDY, 'x' * 9000)",
+    }[step]
     status, printed = run(
         path,
         f"""
@@ -133,7 +137,7 @@ def test_a_full_disk_refuses_a_reservation_and_a_close_and_changes_nothing(
         with Ledger.open(path, key, clock) as ledger:
             resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size,) * 2)
             try:
-                {"ledger.close_study(STUDY, 'x' * 9000)" if step == "close" else "ledger.reserve(plan(10, attempts=3, releases=tuple(f'r{n}' for n in range(50))))"}
+                {statement}
             except FedValueError as error:
                 print(type(error).__name__, error.code)
         """,

@@ -1,4 +1,4 @@
-"""What an approval sets aside: reserved once, charged once, and given back only by a close that is for good."""
+"""What an approval sets aside: reserved once, charged once, given back only by a close for good."""
 
 from __future__ import annotations
 

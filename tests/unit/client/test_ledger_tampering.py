@@ -18,7 +18,7 @@ from fedvalue.client.governance.entries import seal
 from fedvalue.client.governance.ledger import Ledger
 from fedvalue.errors import BudgetSpent, LedgerBroken, LedgerError
 from fedvalue.privacy.accounting import NOTHING
-from tests.ledger_cases import BUDGET, WHOLE, ask
+from tests.ledger_cases import BUDGET, STUDY, WHOLE, ask, plan
 
 Clock = Callable[[], datetime]
 
@@ -214,4 +214,51 @@ def test_an_entry_of_a_kind_that_is_not_known_is_not_passed_over(
         row = (2, entry.content(), entry.hash, entry.signature.model_dump_json())
         db.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", row)
     with pytest.raises(LedgerBroken, match="unknown to this version"):
+        reopen()
+
+
+# An entry of each later kind: 2 reserved, 3 debit, 4 closed, 5 partition.
+LATER = {
+    "a reservation made smaller": "UPDATE entry SET content = replace(content, '[\"20\"', '[\"2\"') WHERE number = 2",
+    "a reservation of more attempts": (
+        """UPDATE entry SET content = replace(content, '"attempts":2', '"attempts":9') WHERE number = 2"""
+    ),
+    "a debit from no reservation": (
+        """UPDATE entry SET content = replace(content, '"reservation":2', '"reservation":0') WHERE number = 3"""
+    ),
+    "a debit on fewer partitions": (
+        """UPDATE entry SET content = replace(content, '["all"]', '[]') WHERE number = 3"""
+    ),
+    "a close undone": "DELETE FROM entry WHERE number = 4",
+    "a partition's budget raised": (
+        """UPDATE entry SET content = replace(content, '"1.0"', '"9.0"') WHERE number = 5"""
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LATER)
+def test_hand_edited_reservations_closes_and_partitions_are_refused(
+    ledger: Ledger, path: Path, reopen: Callable[[], Ledger], what: str
+) -> None:
+    ledger.reserve(plan(10, attempts=2))
+    ledger.debit(ask(10), reserve=True)
+    ledger.close_study(STUDY)
+    ledger.open_partition("2027")
+    before = path.read_bytes()
+    edit(path, LATER[what])
+    assert path.read_bytes() != before
+    with pytest.raises(LedgerBroken):
+        reopen()
+
+
+def test_a_rightly_signed_entry_that_contradicts_the_books_is_refused(
+    ledger: Ledger, path: Path, reopen: Callable[[], Ledger], site_key: Ed25519PrivateKey, clock: Clock
+) -> None:
+    # A debit that says it leaves a reservation which was never made.
+    body = {**ask(10).body(), "partitions": ["all"], "reservation": 7}
+    entry = seal(2, ledger.entries()[0].hash, clock(), body, site_key)
+    with closing(connect(path, 1.0)) as db:
+        row = (2, entry.content(), entry.hash, entry.signature.model_dump_json())
+        db.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", row)
+    with pytest.raises(LedgerBroken, match="contradicts"):
         reopen()

@@ -30,12 +30,11 @@ SECRET = bytes(range(32))
 @pytest.fixture
 def roster(site_key: Ed25519PrivateKey) -> Roster:
     keys = {"a": site_key, **KEYS}
-    return Roster(
-        site=tuple(
-            Site(id=name, entity=f"Hospital {name}", operator="x", public_key=public_hex(key), officer_key="0" * 64)
-            for name, key in keys.items()
-        )
-    )  # fmt: skip
+    sites = [
+        Site(id=n, entity=f"Hospital {n}", operator="x", public_key=public_hex(k), officer_key="0" * 64)
+        for n, k in keys.items()
+    ]
+    return Roster(site=tuple(sites))
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ def test_one_honest_peer_is_enough_to_notice(
 def test_too_few_peers_keep_the_site_closed(
     ledger: Ledger, peers: dict[str, Receipts], inquiry: Inquiry
 ) -> None:
-    with pytest.raises(SiteClosed, match="2 peers have said .* 3 must"):
+    with pytest.raises(SiteClosed, match=r"2 peers have said .* 3 must"):
         reopen(ledger, answers(peers, inquiry, "bc"), inquiry)
     with pytest.raises(SiteClosed, match="0 peers"):
         reopen(ledger, [], inquiry)
@@ -249,12 +248,10 @@ def test_a_whole_ledger_is_not_replaced(
     ledger.backup(tmp_path / "backup.sqlite")
     ledger.debit(ask(10))
     ledger.close()
-    for replaced in (
-        lambda: restore(tmp_path / "backup.sqlite", place, claims(peers, inquiry)),
-        lambda: declare_lost(place, claims(peers, inquiry), present=[], why="trying"),
-    ):
-        with pytest.raises(LedgerError, match="nothing is lost"):
-            replaced()
+    with pytest.raises(LedgerError, match="nothing is lost"):
+        restore(tmp_path / "backup.sqlite", place, claims(peers, inquiry))
+    with pytest.raises(LedgerError, match="nothing is lost"):
+        declare_lost(place, claims(peers, inquiry), present=[], why="trying")
 
 
 def test_when_a_ledger_is_lost_everybody_present_is_spent_and_only_who_enters_later_has_a_budget(

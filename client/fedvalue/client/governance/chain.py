@@ -6,7 +6,6 @@ It knows nothing of budgets; what an entry means is `fedvalue.client.governance.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -39,13 +38,11 @@ class Chain:
 
     Attributes:
       path: The file.
-      key: The site's key.
-      clock: Tells the time of new entries.
       entries: What was read and checked so far, oldest first.
     """
 
     def __init__(self, path: Path, key: Ed25519PrivateKey, clock: Clock, *, patience: float) -> None:
-        self.path, self.key, self.clock = path, key, clock
+        self.path, self._key, self._clock = path, key, clock
         self._public_key = public_hex(key)
         self.entries: list[Entry] = []
         self._connection = connect(path, patience)
@@ -97,7 +94,7 @@ class Chain:
     def append(self, body: Mapping[str, Any]) -> Entry:
         """Seal and write the next entry; it counts once it was read back by `catch_up`."""
         previous = self.entries[-1].hash if self.entries else BEFORE_THE_FIRST
-        entry = seal(len(self.entries) + 1, previous, self.clock(), body, self.key)
+        entry = seal(len(self.entries) + 1, previous, self._clock(), body, self._key)
         self._connection.execute(
             "INSERT INTO entry VALUES (?, ?, ?, ?)",
             (entry.number, entry.content(), entry.hash, entry.signature.model_dump_json()),
@@ -140,26 +137,10 @@ class Chain:
         """Return the rows of a query."""
         return iter(self._connection.execute(query, values))
 
-    def copy_to(self, target: Path) -> None:
-        """Copy the whole chain as it stands to a new file of mode 0600, on the disk when this returns.
-
-        Raises:
-          LedgerError: there is a file already, or the place cannot be written.
-        """
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            partial.unlink(missing_ok=True)
-            make_private(partial)
-            with closing(connect(partial, 0.0)) as copy:
-                self._connection.backup(copy)
-            publish(partial, target)
-        except FileExistsError as error:
-            raise LedgerError("there is a file already", where=str(target), do="name another") from error
-        except (OSError, sqlite3.Error) as error:
-            raise LedgerError(f"the copy cannot be made: {error}", where=str(target)) from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+    def content(self) -> bytes:
+        """Return the whole file; call it in a transaction."""
+        # Not sqlite3's backup(), which waits without end for a process that holds the file.
+        return self._connection.serialize()
 
     def broken(self, what: str) -> LedgerBroken:
         """Return the error for a file that was changed."""

@@ -51,9 +51,10 @@ def publish(partial: Path, path: Path) -> None:
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
-    """Write a private file whole, unless somebody was faster; on the disk when this returns.
+    """Write a new private file whole; on the disk when this returns.
 
     Raises:
+      FileExistsError: something has that name; it stays as it is.
       OSError: the place cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -63,8 +64,7 @@ def publish_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            publish(partial, path)
+        publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.client.governance.books import Account, Books, StoreMark, unasked
 from fedvalue.client.governance.chain import Chain
+from fedvalue.client.governance.durable import publish_bytes
 from fedvalue.client.governance.entries import (
     PARTITION,
     Debit,
@@ -242,10 +243,16 @@ class Ledger:
         Raises:
           LedgerError: there is a file already, or the place cannot be written.
         """
-        self._refresh()
-        self._chain.copy_to(target)
-        with self.open(target, self._chain.key, self._chain.clock, budget=self.budget) as copy:
-            return copy.head()
+        with self._chain.transaction("DEFERRED"):
+            self._catch_up()
+            content = self._chain.content()
+        try:
+            publish_bytes(target, content)
+        except FileExistsError as error:
+            raise LedgerError("there is a file already", where=str(target), do="name another") from error
+        except OSError as error:
+            raise LedgerError(f"the copy cannot be made: {error.strerror}", where=str(target)) from error
+        return self._head()
 
     def open_partition(self, name: str, budget: Budget | None = None) -> None:
         """Open a partition with its own budget, for life.

@@ -16,6 +16,7 @@ import hmac
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -258,7 +259,8 @@ def site_secret(path: Path, entropy: Callable[[int], bytes] = secrets.token_byte
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            publish_bytes(path, entropy(SECRET_BYTES).hex().encode())
+            with suppress(FileExistsError):  # another process was faster; its secret is the one
+                publish_bytes(path, entropy(SECRET_BYTES).hex().encode())
         shared, text = path.stat().st_mode & 0o077, path.read_bytes()
     except OSError as error:
         raise LedgerError(
