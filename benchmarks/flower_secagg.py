@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, RecordDict
 from flwr.client.mod import secaggplus_mod
-from flwr.common import Code, FitIns, FitRes, Parameters, Status, ndarrays_to_parameters, parameters_to_ndarrays
+from flwr.common import (
+    Code,
+    FitIns,
+    FitRes,
+    Parameters,
+    Status,
+    ndarrays_to_parameters,
+    parameters_to_ndarrays,
+)
 from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS, Key, Stage
 from flwr.compat.common import recorddict_compat as compat
 from flwr.server.compat.legacy_context import LegacyContext
@@ -54,10 +62,12 @@ class Everybody(FedAvg):
 
     def configure_fit(self, server_round: int, parameters: Parameters, client_manager: Any) -> Any:
         """Ask everybody."""
+        del server_round, parameters, client_manager
         return [(Proxy(node), FitIns(Parameters([], ""), {})) for node in self.nodes]
 
     def aggregate_fit(self, server_round: int, results: Any, failures: Any) -> Any:
         """Keep what the workflow made of the masked vectors."""
+        del server_round, failures
         (self.mean,) = parameters_to_ndarrays(results[0][1].parameters)
         return None, {}
 
@@ -76,6 +86,7 @@ class Clients:
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Answer every message in turn."""
+        del timeout
         return [self._answered(message) for message in messages]
 
     def _answered(self, message: Message) -> Message:
@@ -84,10 +95,10 @@ class Clients:
         if node in self.lost and stage in (Stage.COLLECT_MASKED_VECTORS, Stage.UNMASK):
             return Message(Error(0), reply_to=message)
         # Every client gets a message of its own: the mod takes the stage out of the one it gets.
-        content = RecordDict(
-            {name: ConfigRecord(dict(record)) for name, record in message.content.config_records.items()}
-            | dict(message.content.array_records)
-        )
+        records: dict[str, Any] = dict(message.content.array_records)
+        for name, record in message.content.config_records.items():
+            records[name] = ConfigRecord(dict(record))
+        content = RecordDict(records)
         own = Message(content, dst_node_id=node, message_type=message.metadata.message_type)
         own.metadata.__dict__["_dst_node_id"] = node
         reply = secaggplus_mod(own, self.contexts[node], self._fit)

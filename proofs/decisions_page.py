@@ -11,31 +11,32 @@ RATES = ("d1_probability", "d2_guard_band", "d4_loss", "d5_sequential", "hystere
 HEAD = "| rule | noise SD | promise | met, noise counted | not met, noise counted | met, noise ignored |\n"
 RULE = "|---|---|---|---|---|---|\n"
 
-METHOD = f"""Each rate is over {RUNS:,} simulated studies of {PATIENTS} patients (D5: {LOOKS} looks of {PATIENTS} new
-patients) against the threshold {TAU:.2f}; the noise is Gaussian, on the number of successes. A promise counts as
-kept up to {TOLERANCE} above it. Without noise a rate can only jump by the probability of one released count, up to
-.06 here, and is allowed that jump.
+METHOD = f"""Each rate is over {RUNS:,} simulated studies of {PATIENTS} patients (D5: {LOOKS} looks of
+{PATIENTS} new patients) against the threshold {TAU:.2f}; the noise is Gaussian, on the number of successes.
+A promise counts as kept up to {TOLERANCE} above it. Without noise a rate can only jump by the probability
+of one released count: it is allowed the count at which the answer turns, so with one success more it is at
+or below its promise.
 """
 
-PRICE = """This is the price of privacy: with more noise fewer true differences are found. The remedy is patients
-or privacy budget, not another rule.
+PRICE = """This is the price of privacy: with more noise fewer true differences are found. The remedy is
+patients or privacy budget, not another rule.
 
 """
 
 MONEY = """## D3: mean net benefit of a decision, against keeping what there is
 
-INB per patient is drawn from what is believed before (SD 1,000), estimated with a sampling SD of 600 and the
-noise SD below, decided for 2,000 patients, and lived, with switching 150,000, reversing 300,000 and data 60,000.
-*Predicted* is what the rule expected of its own choices.
+INB per patient is drawn from what is believed before (SD 1,000), estimated with a sampling SD of 600 and
+the noise SD below, decided for 2,000 patients, and lived, with switching 150,000, reversing 300,000 and
+data 60,000. *Predicted* is what the rule expected of its own choices.
 
 """
 
 WHAT = """## What the rules are
 
-D1: P(theta >= threshold) at least .90. D2: the estimate a guard band of level .90 beyond it. D4: wasted money weighs
-five times denied patients, so the promise is Phi(-c) of the ratio 5. D5: O'Brien-Fleming spending of .10 on each
-side. Hysteresis: .95, the bar for going back within twelve months. The answer *not met* has the same promise for
-D1, D2, D5 and hysteresis; D4 answers one of the two.
+D1: P(theta >= threshold) at least .90. D2: the estimate a guard band of level .90 beyond it. D4: wasted
+money weighs five times denied patients, so the promise is Phi(-c) of the ratio 5. D5: O'Brien-Fleming
+spending of .10 on each side. Hysteresis: .95, the bar for going back within twelve months. The answer *not
+met* has the same promise for D1, D2, D5 and hysteresis; D4 answers one of the two.
 """
 
 
@@ -72,7 +73,7 @@ def page(found: Mapping[str, Found]) -> Report:
     """The page in Markdown, with what was broken."""
     broken = broken_promises(found)
     verdict = (
-        "Every promise was kept, and every rule that ignores the noise breaks its own."
+        "Every promise was kept, and every promised error rate is broken where the rule ignores the noise."
         if not broken
         else "Broken: " + "; ".join(broken) + "."
     )

@@ -103,6 +103,7 @@ def make_home(folder: Path, site: str, *, epsilon: float = 40.0, patients: int =
         budget=Budget(epsilon=epsilon, delta=1e-6),
         profiles=("none", "eu"),
         unsafe=("clear_sum", "no_noise", "seeded_noise"),
+        simulation=True,
     )
     home = SiteHome.create(folder / site, policy, noon)
     load_records(home, patients)

@@ -42,7 +42,7 @@
     ├── EvidenceError              a package, its signatures, or the chain from study to decision
     ├── PaymentError               standards, mechanisms and decisions
     │   ├── ParameterNotInForce    no value on the day asked for
-    │   └── PurposeMixed           an estimate where a contract is settled, or a realised figure where one is set
+    │   └── PurposeMixed           an estimate where a contract settles, or a realised figure where one sets
     └── OutputError                a place that cannot be written
 
     UnsafeWarning                  something named ``Unsafe...`` is in use (a warning, not an error)

@@ -18,7 +18,7 @@ from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.ledger_cli import audit_app, ledger_app
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements
-from fedvalue.planning.words import in_words, preview
+from fedvalue.planning.words import in_words, own_share_units, preview
 from fedvalue.privacy import accounting
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import CLEAR_SUM
@@ -115,7 +115,7 @@ def check(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = Fa
     with opened.ledger() as ledger:
         left = ledger.remaining_units()
     facts = preview(read, plan)
-    enough = left >= sum(release.scales.rho_units(1) for release in plan.releases)
+    enough = left >= own_share_units(plan)
     epsilon_left = accounting.epsilon(left, opened.policy.budget.delta)
     if as_json:
         typer.echo(

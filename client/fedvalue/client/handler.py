@@ -8,8 +8,10 @@ cannot depend on patients; the reason in words stays in the site's own audit log
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import RecordDict
 
 from fedvalue.client.governance.approvals import ApprovedStudy, approved, in_force
@@ -19,6 +21,7 @@ from fedvalue.client.home import SiteHome
 from fedvalue.errors import (
     FedValueError,
     LedgerError,
+    MessageInvalid,
     OutputError,
     PolicyForbids,
     Refusal,
@@ -27,11 +30,13 @@ from fedvalue.errors import (
     SiteFault,
     SpareAttemptsSpent,
 )
+from fedvalue.evidence import statements
 from fedvalue.planning.plan import PlannedRelease
 from fedvalue.privacy import accounting
 from fedvalue.privacy.randomness import NoiseSource, SystemNoise
 from fedvalue.strategies.secure_aggregation.clear_sum import share
 from fedvalue.strategies.secure_aggregation.messages import (
+    NONCE,
     EnrolReply,
     EnrolRequest,
     Refused,
@@ -80,7 +85,17 @@ class SiteHandler:
 
     def _enrol(self, request: EnrolRequest) -> EnrolReply:
         found = self._approved(request.study_hash, request.roster_hash)
-        return EnrolReply(self.home.policy.site, found.approval.model_dump_json())
+        if NONCE.fullmatch(request.nonce) is None:
+            raise MessageInvalid("a nonce has 32 hexadecimal digits")
+        site = self.home.policy.site
+        statement = statements.enrolment(
+            nonce=request.nonce,
+            study_hash=found.plan.study_hash,
+            roster_hash=found.plan.roster_hash,
+            site=site,
+        )
+        signed = signature.sign(statement, self.home.site_key(), "site")
+        return EnrolReply(site, found.approval.model_dump_json(), signed.model_dump_json())
 
     def _approved(self, study_hash: str, roster_hash: str) -> ApprovedStudy:
         found = approved(self.home, study_hash)
@@ -98,10 +113,12 @@ class SiteHandler:
             raise SpareAttemptsSpent("the study plans no such attempt")
         if CLEAR_SUM not in found.approval.unsafe:
             raise PolicyForbids("the officer did not approve that the sum travels in clear")
-        if not isinstance(self.noise, SystemNoise) and "seeded_noise" not in self.home.policy.unsafe:
+        policy = self.home.policy
+        repeatable = policy.simulation and "seeded_noise" in policy.unsafe
+        if not isinstance(self.noise, SystemNoise) and not repeatable:
             raise PolicyForbids("the noise can be repeated by whoever knows its seed")
         site = self.home.policy.site
-        with self.home.ledger() as ledger:
+        with self.home.locked(), self.home.ledger() as ledger:
             debit = self._debit(found, release, request.attempt)
             receipt = ledger.debit(debit)
             vector = ledger.reply_for(receipt)
@@ -112,8 +129,10 @@ class SiteHandler:
                     )
                 vector = share(release, found.cohort(self.home), self.noise)
                 ledger.store_reply(receipt, vector)
-        signed = signature.sign(signed_content(request, site, vector), self.home.site_key(), "site")
-        return ReleaseReply(site, vector, signed.model_dump_json())
+        key = self.home.site_key()
+        salt = _salt(key, request)
+        signed = signature.sign(signed_content(request, site, salt, vector), key, "site")
+        return ReleaseReply(site, vector, salt, signed.model_dump_json())
 
     def _debit(self, found: ApprovedStudy, release: PlannedRelease, attempt: int) -> Debit:
         """The entry for one attempt: charged at the site's own share, because the sum travels in clear."""
@@ -135,3 +154,9 @@ class SiteHandler:
             dimension=release.dimension,
             unsafe_exact=release.exact,
         )
+
+
+def _salt(key: Ed25519PrivateKey, request: ReleaseRequest) -> bytes:
+    """A salt that only this site can make, the same for a retransmission: Ed25519 is deterministic."""
+    question = f"fedvalue salt {request.specification} {request.attempt}".encode()
+    return hashlib.sha256(key.sign(question)).digest()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.client.governance.ledger import Ledger
 from fedvalue.client.governance.policy import Policy, load_policy
-from fedvalue.errors import OutputError
+from fedvalue.errors import OutputError, SignatureInvalid
 from fedvalue.privacy.accounting import Budget
 from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.roster import Site
@@ -61,7 +63,8 @@ class SiteHome:
         except OSError as error:
             raise OutputError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from error
         key = make_key(home.site_key_file)
-        make_key(home.officer_key_file)
+        officer = make_key(home.officer_key_file)
+        write_atomically(home.officer_public_file, public_hex(officer).encode())
         budget = Budget(policy.budget.epsilon, policy.budget.delta)
         Ledger.create(home.ledger_file, budget, key, clock).close()
         write_atomically(home.policy_file, policy.to_toml().encode())
@@ -85,6 +88,11 @@ class SiteHome:
     def site_key_file(self) -> Path:
         """The key that signs replies and ledger entries."""
         return self.folder / "keys" / "site.pem"
+
+    @property
+    def officer_public_file(self) -> Path:
+        """The officer's public key, 64 hexadecimal digits: all of the officer that answering needs."""
+        return self.folder / "keys" / "officer.pub"
 
     @property
     def officer_key_file(self) -> Path:
@@ -154,8 +162,33 @@ class SiteHome:
             entity=self.policy.entity,
             operator=self.policy.operator,
             public_key=public_hex(self.site_key()),
-            officer_key=public_hex(self.officer_key()),
+            officer_key=self._officer_public(),
         )
+
+    def _officer_public(self) -> str:
+        try:
+            return self.officer_public_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SignatureInvalid(
+                "the officer's public key cannot be read", where=str(self.officer_public_file)
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the site to one release at a time: a retransmission waits for the answer it repeats.
+
+        Raises:
+          OutputError: the folder cannot be written.
+        """
+        try:
+            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise OutputError(f"cannot be locked: {error.strerror}", where=str(self.folder)) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:

@@ -17,11 +17,12 @@ from typing import Any
 from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum
 from fedvalue.errors import EvidenceError, FedValueError
 from fedvalue.evidence import documents, records, sealing, statements
+from fedvalue.evidence.bias import bias_checklist
 from fedvalue.evidence.package import EvidencePackage, Federation, ReleaseRecord
-from fedvalue.planning.plan import Plan, make_plan
+from fedvalue.planning.plan import Plan, lowered, make_plan
 from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.study import file as study_file
-from fedvalue.study.approval import NO_NOISE
+from fedvalue.study.approval import NO_NOISE, SIMULATION
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import verify
 
@@ -96,6 +97,7 @@ def _links(
     yield _releases(package, plan)
     yield _spending(package, plan, embedded)
     yield _conclusions(package, plan)
+    yield _dates(package, embedded)
     sealing.check_sealed(documents.content(package), where="evidence", public_key=coordinator_key)
     yield Link("evidence", f"{package.evidence_id}, signed by {_signers(documents.content(package))}")
     yield from _following(package, following)
@@ -127,8 +129,12 @@ def _approvals(package: EvidencePackage) -> Link:
         )
         if bound != (package.study_hash, package.roster_hash, numbers.n, numbers.t, numbers.c):
             raise EvidenceError("the approval is of another study, roster or thresholds", where=where)
-        if lowered := sorted(set(package.unsafe) - set(approval.unsafe)):
-            raise EvidenceError(f"the officer did not approve {', '.join(lowered)}", where=where)
+        if missing := sorted(set(package.unsafe) - set(approval.unsafe)):
+            raise EvidenceError(f"the officer did not approve {', '.join(missing)}", where=where)
+        if (SIMULATION in approval.unsafe) != package.simulation:
+            raise EvidenceError("a simulation passes for real, or the other way round", where=where)
+        if approval.day > package.valid_to or package.created.date() < approval.day:
+            raise EvidenceError("the evidence is older than its approval", where=where)
         approved.add(approval.site)
     answered = {site for release in package.releases for site in release.answered}
     if missing := sorted(answered - approved):
@@ -145,6 +151,12 @@ def _plan(package: EvidencePackage, study: Study) -> Plan:
         raise EvidenceError(
             f"the study cannot be planned on this roster: {error.what}", where="plan"
         ) from error
+    if set(package.unsafe) != lowered(plan):
+        raise EvidenceError(
+            f"the package says that {sorted(package.unsafe)} lowered the protection; "
+            f"{sorted(lowered(plan))} did",
+            where="plan",
+        )
     if Federation.of(plan.thresholds) != package.federation:
         raise EvidenceError("n, t, c, f or m is not what study and roster give", where="plan")
     return plan
@@ -171,10 +183,10 @@ def _releases(package: EvidencePackage, plan: Plan) -> Link:
             raise EvidenceError("blocks, scales, noise or price are not those of the plan", where=where)
         for reply in record.replies:
             _reply(package, record, reply.site, where)
-        records.released_sum(record)
-    return Link(
-        "releases", f"{len(package.releases)} of {len(plan.releases)}, every answer signed by its site"
-    )
+        if records.released_sum(record) is None and planned.dimension <= records.CARRIED_COORDINATES:
+            raise EvidenceError("the released sum is left out", where=where)
+    text = f"{len(package.releases)} of {len(plan.releases)}, every answer signed by its site"
+    return Link("releases", f"{text}; that the sum is theirs is the coordinator's word")
 
 
 def _reply(package: EvidencePackage, record: ReleaseRecord, site_id: str, where: str) -> None:
@@ -202,12 +214,28 @@ def _spending(package: EvidencePackage, plan: Plan, study: Study) -> Link:
         raise EvidenceError(
             "a site's ledger was debited less than its answers cost", where=f"budget: {short[0]}"
         )
+    for entry in package.privacy.spent:
+        if entry.releases < sum(entry.site in record.answered for record in package.releases):
+            raise EvidenceError(
+                "a site answered more often than it was debited", where=f"budget: {entry.site}"
+            )
     stated = package.privacy
     if records.privacy_statement(plan, study, package.releases, stated.spent) != stated:
         raise EvidenceError(
             "the epsilons, or what they rest on, are not those of the releases", where="budget"
         )
     return Link("budget", "every answer was debited, and the three epsilons were computed again")
+
+
+def _dates(package: EvidencePackage, study: Study) -> Link:
+    valid, created = study.study.valid, package.created.date()
+    if not valid.start <= created <= valid.until:
+        raise EvidenceError("made outside the study's dates", where="dates")
+    if package.valid_from < valid.start or package.valid_to > valid.until:
+        raise EvidenceError("said to hold before the study began, or longer than it", where="dates")
+    if package.bias != bias_checklist(study):
+        raise EvidenceError("the bias checklist is not what the study's design says", where="bias")
+    return Link("dates and bias", f"{package.valid_from} to {package.valid_to}; as the study's design says")
 
 
 def _conclusions(package: EvidencePackage, plan: Plan) -> Link:

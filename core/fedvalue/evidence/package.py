@@ -75,7 +75,7 @@ class SignedReply(Value):
 
     Attributes:
       site: The site.
-      vector_digest: SHA-256 of its vector as little-endian 64-bit integers.
+      vector_digest: SHA-256 of a salt, which only site and coordinator know, and its vector's bytes.
       signature: By the site's key with role ``site``, over `statements.reply`.
     """
 

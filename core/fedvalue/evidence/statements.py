@@ -14,6 +14,24 @@ def study_statement(study_hash: str) -> dict[str, Any]:
     return {"statement": "study", "study_hash": study_hash}
 
 
+def enrolment(*, nonce: str, study_hash: str, roster_hash: str, site: str) -> dict[str, Any]:
+    """What a site signs when it enrols, with role ``site``: that it is there now, not a copy of its approval.
+
+    Args:
+      nonce: What the coordinator drew for this question, hexadecimal.
+      study_hash: SHA-256 of the study.
+      roster_hash: SHA-256 of the roster.
+      site: The site's id.
+    """
+    return {
+        "statement": "enrolment",
+        "nonce": nonce,
+        "study_hash": study_hash,
+        "roster_hash": roster_hash,
+        "site": site,
+    }
+
+
 def reply(*, specification: str, attempt: int, site: str, vector_digest: str) -> dict[str, Any]:
     """What a site signs with each answer, with role ``site``.
 
@@ -21,7 +39,7 @@ def reply(*, specification: str, attempt: int, site: str, vector_digest: str) ->
       specification: `Plan.specification` of the release; it covers study, roster, label and scales.
       attempt: 1 for the first.
       site: The site's id.
-      vector_digest: `vector_digest` of the vector that it sent.
+      vector_digest: Salted digest of the vector that it sent.
     """
     return {
         "statement": "reply",

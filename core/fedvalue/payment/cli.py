@@ -1,4 +1,4 @@
-"""The payer's commands: decide, approve, history, show, replay."""
+"""The payer's commands: decide, approve, history, show, replay; diff and impact in `cli_parameters`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.table import Table
 
 from fedvalue.errors import OutputError, PaymentError
 from fedvalue.evidence import documents, sealing
+from fedvalue.payment import cli_parameters, parameter_file, standard_file
 from fedvalue.payment import proposal as proposals
-from fedvalue.payment import standard_file
 from fedvalue.payment.deciding import decide as decide_on
 from fedvalue.payment.decision import Decision, load_decision
 from fedvalue.payment.replay import replay as make_again
@@ -170,12 +170,29 @@ def history(
 
 
 @app.command()
-def show(name: Name, standards: Standards = None, on: Day = None, as_json: AsJson = False) -> None:
-    """Print what a standard pays on one day.
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(help="A standard, or parameters such as fund/redline.max_growth.", show_default=False),
+    ],
+    standards: Standards = None,
+    on: Day = None,
+    parameters: cli_parameters.Folder = None,
+    overlays: cli_parameters.Reforms = None,
+    language: cli_parameters.Words = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Print what a standard pays, or a dated parameter, on one day.
 
     Example: fedvalue payment show lung/egfr_tki_outcome_linked --on 2026-03-01
     """
-    file, day = standard_file.read(name, standards), _day(on)
+    day = _day(on)
+    if parameters is not None or parameter_file.split(name)[0] in parameter_file.example_names():
+        cli_parameters.show_parameter(
+            name, on=day, folder=parameters, overlays=overlays or [], language=language, as_json=as_json
+        )
+        return
+    file = standard_file.read(name, standards)
     values = file.standard.in_force(day)
     if as_json:
         plain = {key: value.model_dump(mode="json") for key, value in values.items()}
@@ -208,6 +225,10 @@ def replay(
         typer.echo(json.dumps({"same": True, "decision_id": again.decision_id, "outcome": again.outcome}))
         return
     typer.echo(f"same: {again.decision_id} is {again.outcome.replace('_', ' ')}, bit for bit")
+
+
+app.command("diff")(cli_parameters.compare)
+app.command("impact")(cli_parameters.impact)
 
 
 def _probability(value: float) -> str:

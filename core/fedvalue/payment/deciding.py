@@ -16,6 +16,7 @@ from fedvalue.analyses.estimate import Stratum
 from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.errors import EvidenceError, PaymentError
 from fedvalue.evidence import documents, sealing
+from fedvalue.evidence.chain import verify_chain
 from fedvalue.evidence.display import banded
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment import wording
@@ -81,12 +82,12 @@ def decide(
       coordinator_key: Public key that must have signed the evidence, if it is known.
 
     Raises:
-      EvidenceError: the package is not what it says it is, or ``on`` is outside its dates.
+      EvidenceError: a link from the study to the evidence does not hold, or ``on`` is outside its dates.
       SignatureInvalid: a signature on the package does not match.
       PaymentError: the evidence is of another standard, endpoint or group, or counts otherwise.
       ParameterNotInForce: the standard has no value on that day.
     """
-    sealing.check(package, coordinator_key=coordinator_key)
+    verify_chain(package, coordinator_key=coordinator_key)
     if not package.valid_from <= on <= package.valid_to:
         raise EvidenceError(
             f"the evidence holds from {package.valid_from} to {package.valid_to}, not on {on}",

@@ -30,6 +30,7 @@ from fedvalue.errors import PaymentError
 from fedvalue.payment.decision import Outcome
 from fedvalue.payment.economics.information import expected_above
 from fedvalue.payment.economics.net_benefit import NetBenefit
+from fedvalue.payment.rules import Reading, rounded
 
 Path = Literal["keep", "adopt", "provisional", "only_in_research"]
 
@@ -117,6 +118,18 @@ class NetBenefitRule:
         with_data = [worth[x] for x in ("provisional", "only_in_research") if x in worth]
         without = max(worth["keep"], worth["adopt"])
         return NetBenefitAnswer(path, OUTCOMES[path], worth, max(with_data) - without)
+
+
+def read_net_benefit(benefit: NetBenefit) -> Reading:
+    """Return what D1 and D2 read of a net benefit: P(INB > 0), and INB against a threshold of 0 in money."""
+    return Reading(
+        probability=rounded(benefit.probability),
+        estimate=benefit.mean,
+        sampling_variance=benefit.sampling_variance,
+        privacy_variance=benefit.privacy_variance,
+        threshold=0.0,
+        direction="at_least",
+    )
 
 
 def paths(reading: NetBenefitReading) -> dict[Path, float]:

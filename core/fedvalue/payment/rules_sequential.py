@@ -36,7 +36,7 @@ from fedvalue.payment.decision import Outcome
 from fedvalue.payment.outcome_linked import Counts, Floats
 from fedvalue.payment.rules import DIGITS, Direction
 
-_POINTS = 801
+_POINTS = 401
 """Grid points between the two bounds; odd, for Simpson's rule."""
 
 _LARGEST = 8.0

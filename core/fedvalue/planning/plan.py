@@ -24,6 +24,7 @@ from fedvalue.privacy import accounting
 from fedvalue.privacy.quantise import ring_fits
 from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, scales
 from fedvalue.secure_sum.thresholds import Thresholds
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
 from fedvalue.study.file import digest
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
@@ -98,7 +99,8 @@ class Plan:
       thresholds: n, c, f, t, m.
       analyses: The study's analyses.
       releases: In the order in which they are asked.
-      rho_units: Price of the whole study, in 2^-40 zCDP.
+      rho_units: Price of the whole study with every spare attempt, in 2^-40 zCDP.
+      attempts: How often a release may be asked at most, each time at its full price.
       terms: What conclusions need to know of the promise.
       exact: True under the `Unsafe` switch that turns noise off.
     """
@@ -109,6 +111,7 @@ class Plan:
     analyses: tuple[Analysis, ...]
     releases: tuple[PlannedRelease, ...]
     rho_units: int
+    attempts: int
     terms: Terms
     exact: bool
 
@@ -151,6 +154,11 @@ class Plan:
         return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
+def lowered(plan: Plan) -> frozenset[str]:
+    """Return what lowers the protection in a run of this plan; every officer must have approved it."""
+    return frozenset({CLEAR_SUM, NO_NOISE} if plan.exact else {CLEAR_SUM})
+
+
 def block_name(part: Part, block: Block) -> str:
     """Return the name of an analysis' block inside a release."""
     return f"{part.analysis.label}/{part.ask.label}/{block.name}"
@@ -185,7 +193,9 @@ def plan_on(study: Study, limits: Thresholds, roster_hash: str, *, unsafe_exact:
       PrivacyError: the budget is too small for what is asked, or the sums would not fit the ring.
     """
     analyses = analyses_of(study)
-    rho = accounting.rho_units_for(study.privacy.epsilon, study.privacy.delta)
+    # every spare attempt is asked at its full price, and the study's epsilon covers all of them
+    whole = accounting.rho_units_for(study.privacy.epsilon, study.privacy.delta)
+    once = whole // (1 + study.privacy.spare_attempts)
     shares = [Fraction(str(spec.budget)) for spec in study.analyses]
     rounds = [analysis.rounds() for analysis in analyses]
     releases = []
@@ -197,20 +207,21 @@ def plan_on(study: Study, limits: Thresholds, roster_hash: str, *, unsafe_exact:
             part = Part(analysis, asks[k])
             parts.append(part)
             for block, weight in zip(part.ask.blocks, part.ask.weights, strict=True):
-                price = rho * share * weight / len(asks)
+                price = once * share * weight / len(asks)
                 units = price.numerator // price.denominator
                 blocks.append(replace(block, name=block_name(part, block), rho_units=units))
         releases.append(
             _release(f"release-{k + 1}", tuple(parts), tuple(blocks), study, limits, unsafe_exact)
         )
-    terms = Terms(study.federation.min_released_patients, rho, study.privacy.delta, exact=unsafe_exact)
+    terms = Terms(study.federation.min_released_patients, whole, study.privacy.delta, exact=unsafe_exact)
     return Plan(
         digest(study),
         roster_hash,
         limits,
         analyses,
         tuple(releases),
-        0 if unsafe_exact else rho,
+        0 if unsafe_exact else whole,
+        1 + study.privacy.spare_attempts,
         terms,
         unsafe_exact,
     )

@@ -41,11 +41,16 @@ def preview(study: Study, plan: Plan) -> dict[str, Any]:
     }
 
 
+def own_share_units(plan: Plan) -> int:
+    """Return the price of one site's own share over a whole plan and every spare attempt, in 2^-40 zCDP."""
+    return plan.attempts * sum(release.scales.rho_units(1) for release in plan.releases)
+
+
 def own_share_epsilon(plan: Plan) -> float | None:
-    """Return the epsilon of one site's own share over a whole plan (m = 1), or None without noise."""
+    """Return the epsilon of a site's own share over a whole plan and its spare attempts; None if exact."""
     if plan.exact:
         return None
-    return accounting.epsilon(sum(r.scales.rho_units(1) for r in plan.releases), plan.terms.delta)
+    return accounting.epsilon(own_share_units(plan), plan.terms.delta)
 
 
 def _blocks(release: PlannedRelease, sites: int) -> list[dict[str, Any]]:
@@ -100,7 +105,7 @@ def in_words(study: Study, plan: Plan) -> str:
         "Of whom",
         *(f"  {sentence}" for sentence in cohort_in_words(study)),
         f"  {_federation_in_words(facts)}",
-        f"  A stratum under {study.federation.min_released_patients} released patients is not reported.",
+        f"  Under {study.federation.min_released_patients} released patients a stratum gets no estimate.",
         "",
         "What leaves a hospital",
         *(

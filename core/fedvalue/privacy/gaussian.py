@@ -18,7 +18,8 @@ Why it is exact. Every random choice is one of three events, each decided by com
 A larger exponent is split into its whole part w (w trials of ``exp(-1)`` must all succeed) and its rest.
 No floating-point number and no table takes part. What is left to trust is the uniform source.
 
-How long it takes depends on what is drawn: replies leave a site after a fixed delay for that reason.
+How long it takes depends on what is drawn, not on patients. Replies are not yet held back to a fixed
+delay: see the threat model.
 
 Canonne, C., Kamath, G., Steinke, T. The discrete Gaussian for differential privacy. Advances in Neural
 Information Processing Systems 33 (2020), algorithms 1 to 3.

@@ -18,6 +18,9 @@ CLEAR_SUM = "clear_sum"
 NO_NOISE = "no_noise"
 """Approved although there is no noise: simulations and tests only."""
 
+SIMULATION = "simulation"
+"""Approved at a site that was made for a simulation: its evidence can never pass for real."""
+
 
 class Approval(Part):
     """What one hospital's officer signed.
@@ -30,7 +33,7 @@ class Approval(Part):
       answers: t, how many must answer.
       colluding: c.
       policy_hash: SHA-256 of the site's policy on that day.
-      unsafe: What lowers protection and was approved all the same: ``clear_sum``, ``no_noise``.
+      unsafe: What was approved although it lowers protection: ``clear_sum``, ``no_noise``, ``simulation``.
       day: Day of the approval.
       signature: The officer's signature over all of it.
     """

@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 
 from fedvalue.analyses.analysis import Analysis, Ask, NoisySum
 from fedvalue.evidence import records, sealing
+from fedvalue.evidence.bias import bias_checklist
 from fedvalue.evidence.package import (
     EvidenceBody,
     EvidencePackage,
@@ -19,9 +20,9 @@ from fedvalue.evidence.package import (
     SignedReply,
     SiteSpending,
 )
-from fedvalue.planning.plan import Plan, make_plan
-from fedvalue.server.enrolment import Progress, enrol, exchange, lowered, wait_for_nodes
-from fedvalue.server.provenance import VOCABULARY, bias_checklist, installed_code
+from fedvalue.planning.plan import Plan, lowered, make_plan
+from fedvalue.server.enrolment import Progress, enrol, exchange, wait_for_nodes
+from fedvalue.server.provenance import VOCABULARY, installed_code
 from fedvalue.strategies.secure_aggregation.clear_sum import Opened, UnsafeClearSum
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
@@ -76,7 +77,9 @@ class Coordinator:
         plan = make_plan(self.study, self.roster, unsafe_exact=self.unsafe_exact)
         nodes = wait_for_nodes(grid, plan.thresholds.sites, seconds=self.wait_seconds, progress=self.progress)
         self.progress("asking for approvals", 0, len(nodes))
-        enrolled = enrol(grid, nodes, plan, self.roster, timeout=self.step_seconds)
+        enrolled = enrol(
+            grid, nodes, plan, self.roster, timeout=self.step_seconds, simulation=self.simulation
+        )
         self.progress("asking for approvals", len(enrolled.nodes), len(nodes))
         clear_sum = UnsafeClearSum(
             plan,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from flwr.serverapp import Grid
 from pydantic import ValidationError
 
 from fedvalue.errors import ReplyInvalid, SignatureInvalid, TooFewSites
-from fedvalue.planning.plan import Plan
+from fedvalue.evidence import statements
+from fedvalue.planning.plan import Plan, lowered
 from fedvalue.strategies.secure_aggregation.messages import (
     ENROL,
     RELEASE,
@@ -22,8 +24,9 @@ from fedvalue.strategies.secure_aggregation.messages import (
     Reply,
     Wire,
 )
-from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, Approval
-from fedvalue.study.roster import Roster
+from fedvalue.study.approval import SIMULATION, Approval
+from fedvalue.study.roster import Roster, Site
+from fedvalue.study.signature import Signature, verify
 
 Progress = Callable[[str, int, int], None]
 """Told what is going on: a sentence, how much is done, out of how much."""
@@ -58,24 +61,33 @@ def wait_for_nodes(grid: Grid, wanted: int, *, seconds: float, progress: Progres
         time.sleep(POLL_SECONDS)
 
 
-def enrol(grid: Grid, nodes: list[int], plan: Plan, roster: Roster, *, timeout: float | None) -> Enrolled:
+def enrol(
+    grid: Grid,
+    nodes: list[int],
+    plan: Plan,
+    roster: Roster,
+    *,
+    timeout: float | None,
+    simulation: bool = False,
+) -> Enrolled:
     """Ask every node whether its officer approved this study on this roster.
+
+    A site made for a simulation takes part in simulations only, and no other site does.
 
     Raises:
       TooFewSites: fewer than t sites of the roster said yes.
     """
-    replies = _ask(
-        grid, dict.fromkeys(nodes, EnrolRequest(plan.study_hash, plan.roster_hash)), ENROL, timeout
-    )
+    asked = {node: EnrolRequest(plan.study_hash, plan.roster_hash, secrets.token_hex(16)) for node in nodes}
+    replies = _ask(grid, asked, ENROL, timeout)
     found: dict[str, tuple[int, Approval]] = {}
     refusals: dict[str, str] = {}
     for node, reply in replies.items():
         try:
-            approval = _checked(reply, plan, roster)
+            approval = _checked(reply, asked[node], plan, roster)
         except ReplyInvalid as error:
             refusals[f"node {node}"] = reply.code if isinstance(reply, Refused) else error.code
             continue
-        if approval.site in found:
+        if approval.site in found or (SIMULATION in approval.unsafe) != simulation:
             refusals[f"node {node}"] = ReplyInvalid.code
             continue
         found[approval.site] = (node, approval)
@@ -122,7 +134,7 @@ def _ask(
     return found
 
 
-def _checked(reply: Reply, plan: Plan, roster: Roster) -> Approval:
+def _checked(reply: Reply, asked: EnrolRequest, plan: Plan, roster: Roster) -> Approval:
     if not isinstance(reply, EnrolReply):
         raise ReplyInvalid("the site refuses")
     try:
@@ -142,9 +154,19 @@ def _checked(reply: Reply, plan: Plan, roster: Roster) -> Approval:
         raise ReplyInvalid("the approval is for another study or roster", where=site.id)
     if not lowered(plan) <= set(approval.unsafe):
         raise ReplyInvalid("the officer did not approve what lowers the protection", where=site.id)
+    _present(reply, asked, site)
     return approval
 
 
-def lowered(plan: Plan) -> set[str]:
-    """Return what lowers the protection in a run of this plan, and every officer must have approved."""
-    return {CLEAR_SUM, NO_NOISE} if plan.exact else {CLEAR_SUM}
+def _present(reply: EnrolReply, asked: EnrolRequest, site: Site) -> None:
+    """Check that the site itself answers: its approval is public, its key is not."""
+    statement = statements.enrolment(
+        nonce=asked.nonce, study_hash=asked.study_hash, roster_hash=asked.roster_hash, site=site.id
+    )
+    try:
+        signed = Signature.model_validate_json(reply.signature)
+        verify(statement, signed, where=site.id, public_key=site.public_key)
+    except (ValidationError, SignatureInvalid) as error:
+        raise ReplyInvalid("another than the site shows its approval", where=site.id) from error
+    if signed.role != "site":
+        raise ReplyInvalid("the enrolment is signed in another capacity than a site's", where=site.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +61,8 @@ def demo(
     """
     with _progress(as_json) as told:
         told("making six hospitals", 0, 1)
-        hospitals = fresh_folder(out.with_name(out.name + "-hospitals"))
+        made = re.compile("|".join(["study[.]toml", "truth[.]json", *(h.id for h in demo_world().hospitals)]))
+        hospitals = fresh_folder(out.with_name(out.name + "-hospitals"), made=made)
         make_hospitals(demo_world(), hospitals, np.random.default_rng(seed))
         study = hospitals / "study.toml"
         study.write_bytes(demo_study())

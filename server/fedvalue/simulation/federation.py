@@ -5,6 +5,7 @@ Nothing here opens a real home: every folder is made for the run, under the simu
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from fedvalue.client.home import Clock, SiteHome, write_atomically
 from fedvalue.client.records.load import load
 from fedvalue.errors import OutputError
 from fedvalue.planning.plan import plan_on
+from fedvalue.planning.words import own_share_units
 from fedvalue.privacy import accounting
 from fedvalue.secure_sum.thresholds import thresholds
 from fedvalue.server.enrolment import Progress
@@ -26,6 +28,12 @@ from fedvalue.study.schema import Study
 
 MARK = ".fedvalue-simulation"
 """Empty file that marks a folder as made by a simulation, which may therefore be made again."""
+
+MADE = re.compile(
+    r"sites|tables|keys|\.partial|log\.jsonl|simulation\.json|study\.toml(\.sig)?|report\.html|evidence\.json"
+    r"|(decision|proposal)(-\d+)?\.json"
+)
+"""What a simulation leaves in its folder; nothing else there is ever removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +49,40 @@ class SimulatedFederation:
     homes: tuple[SiteHome, ...]
 
 
-def fresh_folder(out: Path) -> Path:
+def fresh_folder(out: Path, *, keep: tuple[Path, ...] = (), made: re.Pattern[str] = MADE) -> Path:
     """Return ``out`` as an empty folder for one simulation; an earlier simulation there is replaced.
 
+    Args:
+      out: The folder.
+      keep: What the simulation is going to read; it must not lie in what is replaced.
+      made: Names that a simulation makes there; anything else makes the folder somebody's.
+
     Raises:
-      OutputError: the place cannot be written, or holds something that is no simulation.
+      OutputError: the place cannot be written, or holds something else, or the input lies in it.
     """
+    here = out.resolve()
+    for path in keep:
+        if here in (path.resolve(), *path.resolve().parents):
+            raise OutputError(
+                "the input lies in the output folder, which is made anew",
+                where=str(path),
+                do="give another --out",
+            )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()) and not (out / MARK).exists():
+        found = [item for item in out.iterdir() if item.name != MARK]
+        foreign = [item.name for item in found if made.fullmatch(item.name) is None]
+        if foreign or (found and not (out / MARK).exists()):
             raise OutputError(
-                "the folder holds something else",
+                f"the folder holds something else: {(foreign or [found[0].name])[0]!r}",
                 where=str(out),
                 do="give a new folder, or one of an earlier simulation",
             )
         (out / MARK).touch()
-        for item in out.iterdir():
+        for item in found:
             if item.is_dir() and not item.is_symlink():
                 shutil.rmtree(item)
-            elif item.name != MARK:
+            else:
                 item.unlink()
     except OSError as error:
         raise OutputError(
@@ -114,7 +137,7 @@ def _policy(study: Study, sites: int, exact: bool) -> Policy:
         sites, colluding=study.federation.colluding_sites, dropouts=study.federation.tolerated_dropouts
     )
     plan = plan_on(study, limits, "0" * 64, unsafe_exact=exact)
-    price = (1 + study.privacy.spare_attempts) * sum(release.scales.rho_units(1) for release in plan.releases)
+    price = own_share_units(plan)
     delta = study.privacy.delta
     epsilon = study.privacy.epsilon if exact else accounting.epsilon(price, delta) * (1 + 1e-9)
     return Policy(
@@ -124,4 +147,5 @@ def _policy(study: Study, sites: int, exact: bool) -> Policy:
         budget=Budget(epsilon=epsilon, delta=delta),
         profiles=("none", "cn", "eu", "us"),
         unsafe=("clear_sum", "no_noise") if exact else ("clear_sum",),
+        simulation=True,
     )

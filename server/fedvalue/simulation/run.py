@@ -76,9 +76,10 @@ def run(
       FedValueError: the study, the tables, the federation or the output folder; see `fedvalue.errors`.
       KeyboardInterrupt: the run was stopped; no result is left, and every ledger is intact.
     """
+    raw = study.read_bytes() if isinstance(study, Path) and study.is_file() else None
     read = study if isinstance(study, Study) else study_file.load(study)
     clock = system_clock if day is None else _clock_on(day)
-    folder = fresh_folder(out)
+    folder = fresh_folder(out, keep=sources.inputs())
     federation = make_federation(
         read,
         sources.sites(folder / "tables"),
@@ -89,8 +90,8 @@ def run(
     )
     author = make_key(folder / "keys" / "author.pem")
     signature = sign(statements.study_statement(study_file.digest(read)), author, "study")
-    if isinstance(study, Path):
-        write_atomically(folder / "study.toml", study.read_bytes(), mode=0o644)
+    if raw is not None:
+        write_atomically(folder / "study.toml", raw, mode=0o644)
         write_atomically(folder / "study.toml.sig", signature.model_dump_json().encode(), mode=0o644)
     coordinator = Coordinator(
         study=read,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 from fedvalue.client.records.mapping import Mapping, load_mapping
 from fedvalue.client.records.split import split_table
 from fedvalue.errors import SourceMissing
+from fedvalue.study.roster import SITE_ID
 
 MAPPING_NAME = "map.toml"
 DEALT_COLUMN = "fedvalue_dealt_site"
@@ -44,6 +46,10 @@ class SiteFolders:
     folder: Path
     mapping: Path | None = None
 
+    def inputs(self) -> tuple[Path, ...]:
+        """Return what is read."""
+        return (self.folder, *(() if self.mapping is None else (self.mapping,)))
+
     def sites(self, work: Path) -> Iterator[Source]:
         """Return the hospitals in the order of their names; nothing is copied to ``work``.
 
@@ -62,6 +68,7 @@ class SiteFolders:
             ) from error
         if not folders:
             raise SourceMissing("no hospital's folder is in here", where=str(self.folder))
+        _usable_names([folder.name for folder in folders], self.folder)
         for folder in folders:
             yield Source(folder.name, folder, load_mapping(self.mapping or folder / MAPPING_NAME))
 
@@ -84,6 +91,10 @@ class PooledTable:
     split: int | None = None
     seed: int = 0
 
+    def inputs(self) -> tuple[Path, ...]:
+        """Return what is read."""
+        return (self.table, self.mapping)
+
     def sites(self, work: Path) -> Iterator[Source]:
         """Split the table into one folder per hospital under ``work``.
 
@@ -92,6 +103,7 @@ class PooledTable:
           MappingInvalid: the mapping is not valid.
         """
         mapping = load_mapping(self.mapping)
+        work.mkdir(parents=True, exist_ok=True, mode=0o700)
         table, column = self.table, self.site_column
         if column is None:
             table, column = self._dealt(work), DEALT_COLUMN
@@ -111,6 +123,22 @@ class PooledTable:
         rng = np.random.default_rng(self.seed)
         rows[DEALT_COLUMN] = [f"site-{1 + n % (self.split or 1):02d}" for n in rng.permutation(len(rows))]
         target = work / "dealt.csv"
-        work.mkdir(parents=True, exist_ok=True)
         rows.to_csv(target, index=False)
         return target
+
+
+def _usable_names(names: list[str], where: Path) -> None:
+    """Refuse folder names that cannot be site ids, or differ in capitals only.
+
+    Raises:
+      SourceMissing: names the first such folder.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if re.fullmatch(SITE_ID, name) is None or name.casefold() in seen:
+            raise SourceMissing(
+                f"{name!r} cannot be a site's id",
+                where=str(where),
+                do="rename the folder: letters, digits, '-' and '_', at most 40, distinct without capitals",
+            )
+        seen.add(name.casefold())

@@ -37,7 +37,7 @@ def test_every_key_is_a_module_with_a_measurement_and_a_bar() -> None:
     assert "round_vs_ray" in harness.every_key()
     for key in harness.every_key():
         module = harness.row_module(key)
-        assert module.AT_LEAST >= 1.0
+        assert module.AT_LEAST > 0.0  # below 1 where the other figure is a ceiling
         assert callable(module.measure)
 
 

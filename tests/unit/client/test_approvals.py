@@ -179,7 +179,7 @@ CHANGED: dict[str, tuple[Callable[[Path], None], type[Refusal]]] = {
         RosterMismatch,
     ),
     "an approval by fewer": (rewrite("approval.json", b'"answers":4', b'"answers":3'), NotApproved),
-    "an approval of everything": (rewrite("approval.json", b'["clear_sum"]', b'["no_noise"]'), NotApproved),
+    "an approval of everything": (rewrite("approval.json", b'["clear_sum",', b'["no_noise",'), NotApproved),
     "an approval without signature": (
         lambda f: write_atomically(
             f / "approval.json",

@@ -127,7 +127,8 @@ def require(policy: Policy, read: Study, *, clear_sum: bool = True, exact: bool 
 def test_what_the_policy_allows_passes() -> None:
     require(POLICY, study())
     require(POLICY.model_copy(update={"unsafe": ()}), study(), clear_sum=False)
-    require(POLICY.model_copy(update={"unsafe": ("clear_sum", "no_noise")}), study(), exact=True)
+    simulated = {"unsafe": ("clear_sum", "no_noise"), "simulation": True}
+    require(POLICY.model_copy(update=simulated), study(), exact=True)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,8 @@ def test_what_the_policy_allows_passes() -> None:
         ({}, SMALL, False, "profiles", "the governance profile 'none' is not accepted"),
         ({"profiles": ()}, FULL, False, "profiles", "the governance profile 'eu' is not accepted"),
         ({"unsafe": ()}, FULL, False, "unsafe", "the coordinator sees this site's share"),
-        ({}, FULL, True, "unsafe", "without noise"),
+        ({"simulation": True}, FULL, True, "unsafe, simulation", "without noise"),
+        ({"unsafe": ("clear_sum", "no_noise")}, FULL, True, "unsafe, simulation", "without noise"),
         ({"unsafe": ("no_noise",)}, FULL, True, "unsafe", "the coordinator sees this site's share"),
     ],
 )
@@ -154,7 +156,7 @@ def test_what_the_policy_does_not_allow_is_refused_by_its_line(
 def test_every_line_of_a_policy_is_in_its_hash() -> None:
     others = {
         "site": "s02", "entity": "x", "operator": "x", "budget": Budget(epsilon=4.1, delta=1e-6),
-        "analyses": ("proportion",), "profiles": (), "unsafe": (), "study_signers": ("ab",),
+        "analyses": ("proportion",), "profiles": (), "unsafe": (), "study_signers": ("ab",), "simulation": True,
     }  # fmt: skip
     assert set(others) == set(Policy.model_fields)
     digests = {POLICY.model_copy(update={field: value}).digest() for field, value in others.items()}

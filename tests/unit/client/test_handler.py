@@ -45,6 +45,9 @@ from tests.federation import FIVE, Hospitals, make_hospitals, noon
 PATIENT = "Zhang San, EGFR L858R, 13800138000"
 
 
+NONCE = "0" * 32
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Hospitals:
     return make_hospitals(tmp_path_factory.mktemp("handler") / "homes")
@@ -102,7 +105,7 @@ class Leaky:
 def test_an_approved_study_is_enrolled_with_the_officers_approval(
     hospitals: Hospitals, home: SiteHome
 ) -> None:
-    asked = EnrolRequest(hospitals.plan.study_hash, hospitals.plan.roster_hash)
+    asked = EnrolRequest(hospitals.plan.study_hash, hospitals.plan.roster_hash, NONCE)
     reply = Wire.reply(SiteHandler(home).answer(ENROL, Wire.pack(asked)))
     assert isinstance(reply, EnrolReply)
     assert reply.site == "s01"
@@ -115,7 +118,7 @@ def test_a_share_is_the_contribution_plus_noise_signed_by_the_site(
 ) -> None:
     reply = answered(home, question)
     signed = Signature.model_validate_json(reply.signature)
-    content = signed_content(question, "s01", reply.vector)
+    content = signed_content(question, "s01", reply.salt, reply.vector)
     verify(content, signed, where="s01", public_key=home.card().public_key)
     assert signed.role == "site"
     noise = reply.values(hospitals.plan.releases[0].dimension) - contribution(hospitals, home)
@@ -391,7 +394,7 @@ def test_noise_that_is_not_the_system_s_is_refused_unless_the_policy_allows_it(
         (RELEASE, RecordDict({"fedvalue": ConfigRecord({"kind": "ReleaseRequest", "attempt": 1})})),
         (ENROL, RecordDict({"fedvalue": ConfigRecord({"kind": "EnrolRequest", "study_hash": 1})})),
         (ENROL, Wire.pack(ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 1, "ef" * 32))),
-        ("query.other", Wire.pack(EnrolRequest("ab" * 32, "cd" * 32))),
+        ("query.other", Wire.pack(EnrolRequest("ab" * 32, "cd" * 32, NONCE))),
         ("train", RecordDict()),
         ("x" * 100_000, RecordDict()),
     ],
@@ -417,7 +420,7 @@ def test_enrolment_is_refused_by_the_same_codes(
 ) -> None:
     prepare, change, code = REFUSALS[name]
     home = prepare(hospitals)
-    asked = EnrolRequest(str(change.get("study_hash", question.study_hash)), question.roster_hash)
+    asked = EnrolRequest(str(change.get("study_hash", question.study_hash)), question.roster_hash, NONCE)
     assert Wire.reply(SiteHandler(home).answer(ENROL, Wire.pack(asked))) == Refused(code)
 
 

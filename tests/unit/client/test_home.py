@@ -44,8 +44,9 @@ def mode(path: Path) -> int:
 
 def test_everything_in_a_home_is_its_owners_alone(home: SiteHome) -> None:
     assert mode(home.folder) == 0o700
-    files = [home.policy_file, home.site_key_file, home.officer_key_file, home.ledger_file]
-    assert [mode(path) for path in files] == [0o600] * 4
+    keys = [home.site_key_file, home.officer_key_file, home.officer_public_file]
+    files = [home.policy_file, *keys, home.ledger_file]
+    assert [mode(path) for path in files] == [0o600] * 5
     assert sorted(p for p in home.folder.rglob("*") if p.is_file()) == sorted(files)
 
 
@@ -113,7 +114,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 ASKED = (
-    (ENROL, Wire.pack(EnrolRequest("ab" * 32, "cd" * 32))),
+    (ENROL, Wire.pack(EnrolRequest("ab" * 32, "cd" * 32, "0" * 32))),
     (RELEASE, Wire.pack(ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 1, "ef" * 32))),
 )
 

@@ -219,20 +219,12 @@ def test_an_entry_of_a_kind_that_is_not_known_is_not_passed_over(
 
 # An entry of each later kind: 2 reserved, 3 debit, 4 closed, 5 partition.
 LATER = {
-    "a reservation made smaller": "UPDATE entry SET content = replace(content, '[\"20\"', '[\"2\"') WHERE number = 2",
-    "a reservation of more attempts": (
-        """UPDATE entry SET content = replace(content, '"attempts":2', '"attempts":9') WHERE number = 2"""
-    ),
-    "a debit from no reservation": (
-        """UPDATE entry SET content = replace(content, '"reservation":2', '"reservation":0') WHERE number = 3"""
-    ),
-    "a debit on fewer partitions": (
-        """UPDATE entry SET content = replace(content, '["all"]', '[]') WHERE number = 3"""
-    ),
-    "a close undone": "DELETE FROM entry WHERE number = 4",
-    "a partition's budget raised": (
-        """UPDATE entry SET content = replace(content, '"1.0"', '"9.0"') WHERE number = 5"""
-    ),
+    "a reservation made smaller": (2, '["20"', '["2"'),
+    "a reservation of more attempts": (2, '"attempts":2', '"attempts":9'),
+    "a debit from no reservation": (3, '"reservation":2', '"reservation":0'),
+    "a debit on fewer partitions": (3, '["all"]', "[]"),
+    "a close of less": (4, '[["release-1",2]]', "[]"),
+    "a partition's budget raised": (5, '"1.0"', '"9.0"'),
 }
 
 
@@ -245,7 +237,8 @@ def test_hand_edited_reservations_closes_and_partitions_are_refused(
     ledger.close_study(STUDY)
     ledger.open_partition("2027")
     before = path.read_bytes()
-    edit(path, LATER[what])
+    number, old, new = LATER[what]
+    edit(path, f"UPDATE entry SET content = replace(content, '{old}', '{new}') WHERE number = {number}")
     assert path.read_bytes() != before
     with pytest.raises(LedgerBroken):
         reopen()

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum
 from fedvalue.evidence import records, sealing, statements
+from fedvalue.evidence.bias import bias_checklist
 from fedvalue.evidence.package import (
-    BiasChecklist,
-    BiasItem,
     Code,
     EvidenceBody,
     EvidencePackage,
@@ -25,7 +24,7 @@ from fedvalue.evidence.package import (
 from fedvalue.planning.plan import Plan, make_plan
 from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.study import file as study_file
-from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, Approval
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
 from fedvalue.study.roster import Roster, Site
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import public_hex, sign
@@ -127,7 +126,7 @@ def package(
     record = records.release_record(plan, plan.releases[0], total=total, replies=replies)
     spent = tuple(SiteSpending(site=s, rho_units=record.charged_rho_units, releases=1) for s in SITES)
     unsafe = (CLEAR_SUM, NO_NOISE) if exact else (CLEAR_SUM,)
-    open_item = BiasItem(status="open", text="Not looked at.")
+    allowed = (*unsafe, SIMULATION) if simulation else unsafe
     fields: dict[str, Any] = {
         "simulation": simulation,
         "unsafe": unsafe,
@@ -138,17 +137,11 @@ def package(
         "roster": sites,
         "roster_hash": plan.roster_hash,
         "federation": Federation.of(plan.thresholds),
-        "approvals": tuple(_approval(plan, name, unsafe) for name in approved),
+        "approvals": tuple(_approval(plan, name, allowed) for name in approved),
         "releases": (record,),
         "privacy": records.privacy_statement(plan, asked, (record,), spent),
         "conclusions": _conclusions(plan, total),
-        "bias": BiasChecklist(
-            confounding=open_item,
-            immortal_time=BiasItem(status="addressed", text="Follow-up starts with the drug."),
-            informative_censoring=open_item,
-            test_access=open_item,
-            site_selection=open_item,
-        ),
+        "bias": bias_checklist(asked),
         "code": Code(version="0.1.0", digest="c" * 64),
         "data_vocabulary_version": "1",
         "created": datetime(2026, 11, 21, 9, 30, tzinfo=UTC),

@@ -43,7 +43,7 @@ def test_the_chain_holds_from_study_to_standard() -> None:
     )
     assert [link.name for link in links] == [
         "study", "study signature", "roster", "approvals", "plan", "releases", "budget", "conclusions",
-        "evidence", "decision", "proposal", "standard",
+        "dates and bias", "evidence", "decision", "proposal", "standard",
     ]  # fmt: skip
     assert "drawn again" in links[7].text
 

@@ -29,7 +29,7 @@ def test_the_words_name_everything_that_an_officer_decides_on() -> None:
         "2. Survival without progression or death over 24 months, in steps of 1 month, by egfr;",
         "patients count from the day of their genomic report; 50% of the budget.",
         "5 hospitals; 4 must answer; up to 1 may collude with the coordinator and up to 1 may fail.",
-        "A stratum under 50 released patients is not reported.",
+        "Under 50 released patients a stratum gets no estimate.",
         "release-1: 208 numbers, each with noise:",
         "proportion:response_6m:egfr/counts/cells: 12 numbers; one patient moves them by at most 1,",
         "epsilon 2 at delta 1e-06 for the whole study",

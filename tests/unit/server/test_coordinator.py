@@ -71,6 +71,7 @@ def coordinator(hospitals: Hospitals, *, exact: bool = False) -> Coordinator:
         key=key("coordinator"),
         study_signatures=(signed,),
         unsafe_exact=exact,
+        simulation=True,
         wait_seconds=0.0,
         step_seconds=30.0,
         clock=noon,
@@ -97,7 +98,9 @@ def answered(evidence: EvidencePackage) -> tuple[str, ...]:
 
 def enrolled(hospitals: Hospitals, made: dict[int, LocalNode]) -> Enrolled:
     with LocalGrid(made) as grid:
-        return enrol(grid, grid.get_node_ids(), hospitals.plan, hospitals.roster, timeout=30.0)
+        return enrol(
+            grid, grid.get_node_ids(), hospitals.plan, hospitals.roster, timeout=30.0, simulation=True
+        )
 
 
 ALL = ("s01", "s02", "s03", "s04", "s05")
@@ -113,7 +116,7 @@ def test_a_study_ends_in_evidence_whose_every_link_holds(hospitals: Hospitals) -
     assert answered(evidence) == ALL
     assert [approval.site for approval in evidence.approvals] == list(ALL)
     assert evidence.unsafe == (CLEAR_SUM,)
-    assert not evidence.simulation
+    assert evidence.simulation
     assert evidence.created == noon()
     assert [conclusion.label for conclusion in evidence.conclusions] == [
         "proportion:responded:egfr",
@@ -152,7 +155,7 @@ def test_progress_is_told_from_the_first_site_to_the_last_analysis(hospitals: Ho
     one = coordinator(hospitals)
     watched = Coordinator(
         study=one.study, roster=one.roster, key=one.key, study_signatures=one.study_signatures,
-        wait_seconds=0.0, clock=noon, progress=lambda *what: told.append(what),
+        wait_seconds=0.0, clock=noon, simulation=True, progress=lambda *what: told.append(what),
     )  # fmt: skip
     with LocalGrid(nodes(hospitals)) as grid:
         watched.run(grid)
@@ -194,7 +197,9 @@ def approving(change: Callable[[Approval], Approval], hospitals: Hospitals, site
         if not isinstance(found, EnrolReply):
             return reply
         approval = change(Approval.model_validate_json(found.approval))
-        return Message(Wire.pack(EnrolReply(approval.site, approval.model_dump_json())), reply_to=message)
+        return Message(
+            Wire.pack(EnrolReply(approval.site, approval.model_dump_json(), "{}")), reply_to=message
+        )
 
     return LocalNode(node, {SITE_HOME: str(hospitals.folder / site)})
 
@@ -276,9 +281,12 @@ BAD_NODES: dict[str, tuple[Node, str]] = {
     "answers arrays": (garbage(RecordDict({"a": ArrayRecord({"a": Array(np.zeros(9))})})), "reply_invalid"),
     "answers words": (garbage(RecordDict({"fedvalue": ConfigRecord({"kind": PATIENT})})), "reply_invalid"),
     "refuses in free text": (garbage(Wire.pack(Refused(PATIENT))), "reply_invalid"),
-    "answers with a share": (garbage(Wire.pack(ReleaseReply("s05", b"", "{}"))), "reply_invalid"),
-    "answers with no approval": (garbage(Wire.pack(EnrolReply("s05", "{}"))), "reply_invalid"),
-    "answers with an endless name": (garbage(Wire.pack(EnrolReply("s" * 100_000, PATIENT))), "reply_invalid"),
+    "answers with a share": (garbage(Wire.pack(ReleaseReply("s05", b"", b"", "{}"))), "reply_invalid"),
+    "answers with no approval": (garbage(Wire.pack(EnrolReply("s05", "{}", "{}"))), "reply_invalid"),
+    "answers with an endless name": (
+        garbage(Wire.pack(EnrolReply("s" * 100_000, PATIENT, PATIENT))),
+        "reply_invalid",
+    ),
     "refuses": (garbage(Wire.pack(Refused("not_approved"))), "not_approved"),
 }
 
@@ -372,7 +380,7 @@ class Deadline(LocalGrid):
 def test_a_node_that_does_not_answer_in_time_is_a_refusal_of_its_own(hospitals: Hospitals) -> None:
     plan = hospitals.plan
     with Deadline(nodes(hospitals)) as grid:
-        found = enrol(grid, grid.get_node_ids(), plan, hospitals.roster, timeout=30.0)
+        found = enrol(grid, grid.get_node_ids(), plan, hospitals.roster, timeout=30.0, simulation=True)
         assert found.refusals == {"node 6": "no_answer"}
         assert list(found.nodes) == ["s01", "s02", "s03", "s04"]
         request = ReleaseRequest(plan.study_hash, plan.roster_hash, "release-9", 1, "ab" * 32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fedvalue.server.provenance import bias_checklist, installed_code
+from fedvalue.evidence.bias import bias_checklist
+from fedvalue.server.provenance import installed_code
 from tests.agreement import SMALL, study
 
 

@@ -30,6 +30,9 @@ FIVE = make_plan(study(), roster(5))
 """Of five, four must answer."""
 
 
+SALT = b"s" * 32
+
+
 def vector_of(release: PlannedRelease, site: str, attempt: int) -> np.ndarray:
     """A share that no other site or attempt has."""
     seed = int.from_bytes(site.encode(), "big") + attempt
@@ -46,8 +49,8 @@ def added(plan: Plan, sites: tuple[int, ...], attempt: int = 1) -> list[int]:
 
 def answer(request: ReleaseRequest, site: str, vector: np.ndarray, role: str = "site", by: str = "") -> Reply:
     data = vector.astype("<i8").tobytes()
-    signed = sign(signed_content(request, site, data), key(f"site {by or site}"), role)
-    return ReleaseReply(site, data, signed.model_dump_json())
+    signed = sign(signed_content(request, site, SALT, data), key(f"site {by or site}"), role)
+    return ReleaseReply(site, data, SALT, signed.model_dump_json())
 
 
 Bend = Callable[[ReleaseRequest, str, Reply], Reply]
@@ -152,7 +155,7 @@ NOT_COUNTED: dict[str, tuple[Bend, str]] = {
     "that sends a number too many": (other(lambda v: np.append(v, 0)), "reply_invalid"),
     "that sends a number too few": (other(lambda v: v[:-1]), "reply_invalid"),
     "that sends nothing": (other(lambda v: v[:0]), "reply_invalid"),
-    "that answers another question": (lambda *_: EnrolReply("s05", "{}"), "reply_invalid"),
+    "that answers another question": (lambda *_: EnrolReply("s05", "{}", "{}"), "reply_invalid"),
     "that answers an earlier attempt": (
         lambda request, site, _: answer(
             replace(request, attempt=request.attempt + 1), site, vector_of(FIVE.releases[0], site, 1)

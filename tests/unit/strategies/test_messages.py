@@ -29,8 +29,8 @@ text = st.text(st.characters(codec="utf-8"), max_size=30)
 enrolments = st.builds(EnrolRequest, text, text)
 questions = st.builds(ReleaseRequest, text, text, text, st.integers(-(2**63), 2**63 - 1), text)
 answers = st.one_of(
-    st.builds(EnrolReply, text, text),
-    st.builds(ReleaseReply, text, st.binary(max_size=64), text),
+    st.builds(EnrolReply, text, text, text),
+    st.builds(ReleaseReply, text, st.binary(max_size=64), st.binary(max_size=32), text),
     st.builds(Refused, st.from_regex(CODE, fullmatch=True)),
 )
 QUESTION = ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 1, "ef" * 32)
@@ -52,6 +52,9 @@ def test_a_question_for_a_share_travels(message: ReleaseRequest) -> None:
 @given(message=answers)
 def test_every_reply_travels(message: Reply) -> None:
     assert Wire.reply(Wire.pack(message)) == message
+
+
+SALT = b"s" * 32
 
 
 def record(**values: object) -> RecordDict:
@@ -128,7 +131,7 @@ def test_a_question_under_the_other_ones_name_is_refused() -> None:
     with pytest.raises(MessageInvalid):
         Wire.request(ENROL, Wire.pack(QUESTION))
     with pytest.raises(MessageInvalid):
-        Wire.request(RELEASE, Wire.pack(EnrolRequest("ab", "cd")))
+        Wire.request(RELEASE, Wire.pack(EnrolRequest("ab", "cd", "ef")))
     with pytest.raises(MessageInvalid):
         Wire.request(RELEASE, Wire.pack(Refused("not_approved")))
 
@@ -157,7 +160,7 @@ def test_every_code_of_the_error_tree_may_travel() -> None:
 @given(values=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20))
 def test_a_vector_travels_as_little_endian_words(values: list[int]) -> None:
     vector = np.array(values, dtype=np.int64)
-    reply = ReleaseReply("s01", vector.astype("<i8").tobytes(), "")
+    reply = ReleaseReply("s01", vector.astype("<i8").tobytes(), b"", "")
     assert reply.values(len(values)).tolist() == values
     assert reply.vector == b"".join(v.to_bytes(8, "little", signed=True) for v in values)
 
@@ -165,15 +168,19 @@ def test_a_vector_travels_as_little_endian_words(values: list[int]) -> None:
 @pytest.mark.parametrize("size", [0, 1, 15, 17, 24])
 def test_a_vector_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(ReplyInvalid, match=f"a vector of {size} bytes came, 16 are due"):
-        ReleaseReply("s01", bytes(size), "").values(2)
+        ReleaseReply("s01", bytes(size), b"", "").values(2)
 
 
 def test_what_a_site_signs_names_question_site_and_answer() -> None:
-    said = signed_content(QUESTION, "s01", b"12345678")
+    said = signed_content(QUESTION, "s01", SALT, b"12345678")
     others = [
-        signed_content(ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 2, "ef" * 32), "s01", b"12345678"),
-        signed_content(ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 1, "ee" * 32), "s01", b"12345678"),
-        signed_content(QUESTION, "s02", b"12345678"),
-        signed_content(QUESTION, "s01", b"12345679"),
+        signed_content(
+            ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 2, "ef" * 32), "s01", SALT, b"12345678"
+        ),
+        signed_content(
+            ReleaseRequest("ab" * 32, "cd" * 32, "release-1", 1, "ee" * 32), "s01", SALT, b"12345678"
+        ),
+        signed_content(QUESTION, "s02", SALT, b"12345678"),
+        signed_content(QUESTION, "s01", SALT, b"12345679"),
     ]
     assert all(other != said for other in others)

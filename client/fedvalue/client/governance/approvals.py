@@ -23,7 +23,7 @@ from fedvalue.errors import (
 )
 from fedvalue.planning.plan import Plan, make_plan
 from fedvalue.study import file as study_file
-from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, Approval
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
 from fedvalue.study.model import Part
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
@@ -145,7 +145,7 @@ def approve(
         answers=plan.thresholds.answers,
         colluding=plan.thresholds.colluding,
         policy_hash=home.policy.digest(),
-        unsafe=tuple(sorted(unsafe)),
+        unsafe=tuple(sorted({*unsafe, SIMULATION} if home.policy.simulation else unsafe)),
         day=home.clock().date(),
     ).signed(officer)
     write_atomically(folder / FROZEN, note.model_dump_json().encode())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,34 @@ SCHEMA = (
 )
 
 Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof of an entry.
+
+    Attributes:
+      number: Number of the entry in the ledger.
+      hash: Its hash.
+      fresh: True if this call wrote it; False if it had been written before.
+    """
+
+    number: int
+    hash: str
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a ledger.
+
+    Attributes:
+      counter: Grows by one with every entry, and never repeats in the life of a site; at least 1.
+      hash: Hash of the last entry, 64 hexadecimal digits.
+    """
+
+    counter: int
+    hash: str
 
 
 class Chain:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +24,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.client.governance.books import Account, Books, StoreMark, unasked
-from fedvalue.client.governance.chain import Chain
+from fedvalue.client.governance.chain import Chain, Head, Receipt
 from fedvalue.client.governance.durable import publish_bytes
 from fedvalue.client.governance.entries import (
     PARTITION,
@@ -42,34 +41,6 @@ from fedvalue.privacy.accounting import ORDERS, Budget, Price
 
 PATIENCE = 5.0
 """Seconds to wait for another process that holds the ledger."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Proof of an entry.
-
-    Attributes:
-      number: Number of the entry in the ledger.
-      hash: Its hash.
-      fresh: True if this call wrote it; False if it had been written before.
-    """
-
-    number: int
-    hash: str
-    fresh: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a ledger.
-
-    Attributes:
-      counter: Grows by one with every entry, and never repeats in the life of a site; at least 1.
-      hash: Hash of the last entry, 64 hexadecimal digits.
-    """
-
-    counter: int
-    hash: str
 
 
 class Ledger:
@@ -448,3 +419,6 @@ class Ledger:
 
     def _head(self) -> Head:
         return Head(self._books.base + len(self._chain.entries), self._chain.entries[-1].hash)
+
+
+__all__ = ["PATIENCE", "Head", "Ledger", "Receipt"]

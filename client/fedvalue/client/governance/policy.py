@@ -44,6 +44,8 @@ class Policy(Part):
       profiles: Governance profiles that are accepted; ``none`` is for simulations.
       unsafe: What lowers protection and is allowed all the same: ``clear_sum`` (the coordinator sees this
         site's noised share), ``no_noise``, ``seeded_noise``.
+      simulation: True for a site that was made for a simulation: its approvals say so, and only it may answer
+        without noise or with noise that can be repeated.
       study_signers: Public keys of people whose studies are looked at; empty accepts any signed study.
     """
 
@@ -55,6 +57,7 @@ class Policy(Part):
     profiles: tuple[Literal["none", "cn", "eu", "us"], ...] = Field(default=("cn", "eu", "us"), strict=False)
     unsafe: tuple[UnsafeKind, ...] = Field(default=(), strict=False)
     study_signers: tuple[str, ...] = Field(default=(), strict=False)
+    simulation: bool = False
 
     def digest(self) -> str:
         """Return the SHA-256 of the policy's canonical form, 64 hexadecimal digits."""
@@ -77,8 +80,8 @@ class Policy(Part):
             raise _forbidden(
                 "the sum would travel in clear, so the coordinator sees this site's share", "unsafe"
             )
-        if plan.exact and "no_noise" not in self.unsafe:
-            raise _forbidden("the study would be answered without noise", "unsafe")
+        if plan.exact and ("no_noise" not in self.unsafe or not self.simulation):
+            raise _forbidden("the study would be answered without noise", "unsafe, simulation")
 
     def to_toml(self) -> str:
         """Return the policy as the file that `load_policy` reads, with a comment on every line."""
@@ -91,7 +94,9 @@ class Policy(Part):
             "'none' is for simulations\n"
             f"unsafe = {listed(self.unsafe)}            # 'clear_sum': the coordinator may see this "
             "site's noised share\n"
-            f"study_signers = {listed(self.study_signers)}     # empty: any signed study is looked at\n\n"
+            f"study_signers = {listed(self.study_signers)}     # empty: any signed study is looked at\n"
+            f"simulation = {str(self.simulation).lower()}      "
+            "# true: approvals say so, and pass for nothing else\n\n"
             "[budget]                # of all patients of this site, for life\n"
             f"epsilon = {self.budget.epsilon!r}\ndelta = {self.budget.delta!r}\n"
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 
-from fedvalue.client.records.store import UNSPECIFIED
+from fedvalue.client.records.store import UNREAD, UNSPECIFIED
 
 PROTEIN_CHANGING = (
     "Missense_Mutation", "Nonsense_Mutation", "Nonstop_Mutation", "Frame_Shift_Del", "Frame_Shift_Ins",
@@ -26,7 +26,7 @@ SILENT = (
 )  # fmt: skip
 """Effects that do not change a protein as far as the caller knows."""
 
-SEVERITY = (*PROTEIN_CHANGING, *SILENT)
+SEVERITY = (*PROTEIN_CHANGING, *SILENT, UNREAD)
 """Every class; where a variant has several in one gene, the protein-changing ones go first."""
 
 _TERMS = MappingProxyType(

@@ -108,19 +108,19 @@ class RowQuery:
 
     def code(self, base: str, codes: Mapping[str, str]) -> str:
         """Join a table of codes and return the translated value, NULL where the code is not listed."""
+        plain = f"regexp_replace(({base}), '^([+-]?[0-9]+)\\.0+$', '\\1')"
+        return self._looked_up(plain, {plain_code(local): ours for local, ours in codes.items()})
+
+    def _looked_up(self, sql: str, rows: Mapping[str, str]) -> str:
         last = self.connection.execute("SELECT coalesce(max(list), 0) FROM codes").fetchone()
         number = (int(last[0]) if last else 0) + 1
-        rows = {plain_code(local): ours for local, ours in codes.items()}
         # The first row matches nothing: it takes the number for a list that is empty.
         frame = pd.DataFrame({"local": [None, *rows], "ours": [None, *rows.values()]}, dtype=object)
         self.connection.register("new_codes", frame)
         self.connection.execute("INSERT INTO codes SELECT ?, local, ours FROM new_codes", [number])
         self.connection.unregister("new_codes")
-        plain = f"regexp_replace(({base}), '^([+-]?[0-9]+)\\.0+$', '\\1')"
         mark = self.parameter(number)
-        self.joins.append(
-            f"LEFT JOIN codes k{number} ON k{number}.list = {mark} AND k{number}.local = {plain}"
-        )
+        self.joins.append(f"LEFT JOIN codes k{number} ON k{number}.list = {mark} AND k{number}.local = {sql}")
         return f"k{number}.ours"
 
     def rewritten(self, cell: Cell, rewrite: Callable[[str], str | None], *, missing: str | None) -> Value:
@@ -133,7 +133,10 @@ class RowQuery:
             sql = f"SELECT DISTINCT {base} FROM {self.raw.table} r WHERE {base} IS NOT NULL"  # noqa: S608 (own names)
             found = [text for (text,) in self.connection.execute(sql).fetchall()]
         results = {text: rewrite(codes.get(plain_code(text), text) if codes else text) for text in found}
-        translated = self.code(base, {text: result for text, result in results.items() if result is not None})
+        # Text for text: with plain codes one patient's "1.0" would take the place of another's "1".
+        translated = self._looked_up(
+            base, {text: result for text, result in results.items() if result is not None}
+        )
         faults = [(missing, f"({base}) IS NULL")] if missing is not None else []
         return Value(
             translated, (*faults, ("unknown code", f"({base}) IS NOT NULL AND {translated} IS NULL"))

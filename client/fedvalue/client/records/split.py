@@ -166,7 +166,10 @@ def _as_source(table: Path, target: SourceFile) -> SourceFile:
 def _write(
     connection: duckdb.DuckDBPyConnection, raw: Raw, value: str, name: str, into: Path, target: SourceFile
 ) -> Site:
-    columns = ", ".join(f"coalesce({column}, '')" for column in raw.columns.values())
+    # A line break would let a line of one patient's cell be read as a row of its own.
+    columns = ", ".join(
+        rf"regexp_replace(coalesce({column}, ''), '[\r\n]+', ' ', 'g')" for column in raw.columns.values()
+    )
     rows = connection.execute(
         f"SELECT {columns} FROM sited WHERE site = $site ORDER BY line",  # noqa: S608 (own names)
         {"site": value},

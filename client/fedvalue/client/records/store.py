@@ -33,6 +33,8 @@ CANONICAL = (
 EVERY_GENE = "*"
 UNSPECIFIED = "Unspecified"
 """Effect of a variant of which only the gene is known."""
+UNREAD = "Unread"
+"""Effect where a line that speaks of the gene cannot be read: whether there is a variant is unknown."""
 
 _TABLES = """
 CREATE TABLE drug(patient_id VARCHAR, day DOUBLE, code VARCHAR, line BIGINT);

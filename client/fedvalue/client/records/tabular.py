@@ -117,7 +117,7 @@ class DelimitedText:
             broken = [
                 line for (line,) in connection.execute("SELECT line FROM cut WHERE NOT sound").fetchall()
             ]
-            broken += frame["line"][frame["text"].isna()].tolist()
+            broken += [block.first + at for at, text in enumerate(block.lines) if text is None]
             connection.unregister("block")
             bad += len(broken)
             lines = sorted([*lines, *broken])[:SHOWN_LINES]
@@ -183,7 +183,10 @@ def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str
 
 def _frame(block: Block) -> pd.DataFrame:
     lines = np.arange(block.first, block.first + len(block.lines), dtype=np.int64)
-    return pd.DataFrame({"line": lines, "text": pd.Series(block.lines, dtype=object)})
+    # What is no text goes as a blank line: the type of the column must not hang on how many there are.
+    return pd.DataFrame(
+        {"line": lines, "text": pd.Series([line or "" for line in block.lines], dtype=object)}
+    )
 
 
 def _cut_sql(delimiter: str, *, quotes: bool) -> str:

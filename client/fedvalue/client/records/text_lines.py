@@ -1,22 +1,27 @@
 """Lines of a text file in blocks: gzip by content, strict decoding, line breaks inside quotes mended.
 
 Python cuts the file into lines and DuckDB cuts lines into cells, so that every line keeps its true number and
-one broken quote costs one line, not the rest of the file.
+one broken quote costs one line, not the rest of the file. A line is never joined with one that reads as a
+record, or as the start of one, by itself: one patient's broken row takes no row of another patient.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from fedvalue.client.records.connectors import BLANKS
 from fedvalue.errors import SourceMissing, SourceUnreadable
 
 BLOCK = 8 << 20
 LONGEST_LINE = 64 << 20
+"""Bytes of a line; a longer one is no text of a table and is left out, alone."""
 LINES_IN_QUOTES = 20
 """How many lines one quoted cell may span."""
 
@@ -27,19 +32,29 @@ class Block:
 
     Attributes:
       first: Number of the first of them, 1 at the top of the file.
-      lines: Their text without line breaks; None where the bytes are not text in the encoding.
+      lines: Their text without line breaks; None where the bytes are not text in the encoding, or
+        more than `LONGEST_LINE`.
     """
 
     first: int
     lines: list[str | None]
 
 
-def blocks(path: Path, encoding: str, *, where: str) -> Iterator[Block]:
+def blocks(
+    path: Path, encoding: str, *, where: str, errors: Literal["strict", "replace"] = "strict"
+) -> Iterator[Block]:
     """Yield the lines of a file, some megabytes at a time.
+
+    Args:
+      path: The file, plain or gzip.
+      encoding: Of its text.
+      where: Its name in errors.
+      errors: ``replace`` puts U+FFFD for bytes that are not text, for files where several patients share a
+        line; ``strict`` gives None for the line.
 
     Raises:
       SourceMissing: the file cannot be opened.
-      SourceUnreadable: damaged gzip, UTF-16, or a line longer than any table has.
+      SourceUnreadable: damaged gzip, or UTF-16.
     """
     first = 1
     rest = b""
@@ -51,16 +66,12 @@ def blocks(path: Path, encoding: str, *, where: str) -> Iterator[Block]:
                 do="save it as UTF-8 text (a CSV export), or say its encoding",
             )
         cut = (rest + data).split(b"\n")
-        rest = cut.pop()
-        if len(rest) > LONGEST_LINE:
-            raise SourceUnreadable(
-                f"line {first + len(cut)} is longer than any table's", where=where, do="is it text?"
-            )
+        rest = cut.pop()[: LONGEST_LINE + 1]
         if cut:
-            yield Block(first, _decoded(cut, encoding, first == 1))
+            yield Block(first, _decoded(cut, encoding, errors, first == 1))
             first += len(cut)
     if rest:
-        yield Block(first, _decoded([rest], encoding, first == 1))
+        yield Block(first, _decoded([rest], encoding, errors, first == 1))
 
 
 def _chunks(path: Path, where: str) -> Iterator[bytes]:
@@ -79,19 +90,21 @@ def _chunks(path: Path, where: str) -> Iterator[bytes]:
         raise SourceMissing(f"the file cannot be read: {error.strerror}", where=where) from error
 
 
-def _decoded(lines: list[bytes], encoding: str, top: bool) -> list[str | None]:
+def _decoded(lines: list[bytes], encoding: str, errors: str, top: bool) -> list[str | None]:
     if top and lines[0].startswith(b"\xef\xbb\xbf"):
         lines[0] = lines[0][3:]
+    if max(map(len, lines)) > LONGEST_LINE:
+        return [_decoded_line(line, encoding, errors) for line in lines]
     try:
         # Splitting at the byte 0x0A is safe in both encodings: it is never the second byte of a character.
         return [line.removesuffix("\r") for line in b"\n".join(lines).decode(encoding).split("\n")]
     except UnicodeDecodeError:
-        return [_decoded_line(line, encoding) for line in lines]
+        return [_decoded_line(line, encoding, errors) for line in lines]
 
 
-def _decoded_line(line: bytes, encoding: str) -> str | None:
+def _decoded_line(line: bytes, encoding: str, errors: str) -> str | None:
     try:
-        return line.decode(encoding).removesuffix("\r")
+        return line.decode(encoding, errors).removesuffix("\r") if len(line) <= LONGEST_LINE else None
     except UnicodeDecodeError:
         return None
 
@@ -107,49 +120,94 @@ def cells(line: str, delimiter: str, *, quotes: bool) -> list[str] | None:
     return rows[0] if len(rows) == 1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """Records with cells in double quotes.
+
+    Attributes:
+      delimiter: Between two cells.
+      width: Cells of a record.
+      cell: One cell with the delimiter behind it. A line break stands only inside quotes.
+      record: Any number of those.
+      tail: A cell whose quote stays open.
+    """
+
+    delimiter: str
+    width: int
+    cell: re.Pattern[str]
+    record: re.Pattern[str]
+    tail: re.Pattern[str]
+
+    @classmethod
+    def of(cls, delimiter: str, width: int) -> Grammar:
+        """Return the grammar of records of ``width`` cells."""
+        mark = re.escape(delimiter)
+        inside = ' *+"(?:[^"]++|"")*+'
+        cell = rf'(?:{inside}"| *+[^{mark}" \n][^{mark}\n]*+| *+){mark}'
+        return cls(delimiter, width, re.compile(cell), re.compile(f"(?:{cell})*+"), re.compile(inside))
+
+    def sound(self, text: str) -> bool:
+        """Return whether the text is one whole record."""
+        ended = text + self.delimiter
+        return self.record.fullmatch(ended) is not None and len(self.cell.findall(ended)) == self.width
+
+    def opens(self, text: str) -> bool:
+        """Return whether the text is the start of a record, up to a cell whose quote stays open."""
+        if '"' not in text or self.record.fullmatch(text + self.delimiter) is not None:
+            return False
+        whole = self.record.match(text)
+        end = whole.end() if whole is not None else 0
+        before = len(self.cell.findall(text, 0, end))
+        return before < self.width and self.tail.fullmatch(text, end) is not None
+
+
 def whole_records(stream: Iterator[Block], width: int, delimiter: str) -> Iterator[Block]:
     """Put cells that hold a line break back together.
 
-    A line whose quote stays open is joined with the following ones, at most `LINES_IN_QUOTES`, if that
-    makes a record of ``width`` cells; the joined lines leave empty ones behind, so line numbers stay true.
-    If nothing fits, the line stays as it is and is counted as malformed, alone.
+    A line whose quote stays open is joined with the following ones, fewer than `LINES_IN_QUOTES`, if that
+    makes a record of ``width`` cells, and if none of those lines is by itself such a record, or the start of
+    one. So what is joined depends on no line above or below it, and rows that are sound by themselves stay
+    whatever stands beside them. The joined lines leave empty ones behind, so line numbers stay true. If
+    nothing fits, the line stays as it is and is counted as malformed, alone.
     """
+    grammar = Grammar.of(delimiter, width)
     first, kept = 1, list[str | None]()
     for block in stream:
         if not kept:
             first = block.first
         lines = kept + block.lines
-        settled = _join(lines, width, delimiter, last=False)
+        settled = _join(lines, grammar, last=False)
         yield Block(first, lines[:settled])
         first, kept = first + settled, lines[settled:]
     if kept:
-        _join(kept, width, delimiter, last=True)
+        _join(kept, grammar, last=True)
         yield Block(first, kept)
 
 
-def _join(lines: list[str | None], width: int, delimiter: str, *, last: bool) -> int:
+def _join(lines: list[str | None], grammar: Grammar, *, last: bool) -> int:
     """Join in place; return how many lines at the head are settled."""
     position = 0
     while position < len(lines):
         line = lines[position]
-        if line is not None and line.count('"') % 2 and cells(line, delimiter, quotes=True) is None:
+        if line is not None and grammar.opens(line):
             if not last and position + LINES_IN_QUOTES >= len(lines):
                 return position
-            _close(lines, position, width, delimiter)
+            _close(lines, position, line, grammar)
         position += 1
     return position
 
 
-def _close(lines: list[str | None], position: int, width: int, delimiter: str) -> None:
+def _close(lines: list[str | None], position: int, joined: str, grammar: Grammar) -> None:
     for end in range(position + 1, min(position + LINES_IN_QUOTES, len(lines))):
         line = lines[end]
-        if line is None:
+        if line is None or (line.strip(BLANKS) and (grammar.sound(line) or grammar.opens(line))):
             return
-        if line.count('"') % 2 == 0:
-            continue
-        joined = "\n".join(text or "" for text in lines[position : end + 1])
-        parts = cells(joined, delimiter, quotes=True)
-        if parts is not None and len(parts) == width:
+        joined = f"{joined}\n{line}"
+        if len(joined) > LONGEST_LINE:
+            return
+        if grammar.sound(joined):
             lines[position] = joined
             lines[position + 1 : end + 1] = [""] * (end - position)
+            return
+        if not grammar.opens(joined):
             return

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fedvalue.client.records.effects import PROTEIN_CHANGING, short_protein_change
 from fedvalue.client.records.selection import integers, person_column, require_tables
-from fedvalue.client.records.store import EVERY_GENE, UNSPECIFIED
+from fedvalue.client.records.store import EVERY_GENE, UNREAD, UNSPECIFIED
 from fedvalue.errors import StudyInvalid
 from fedvalue.study.cohort import Variable, VariantSource
 from fedvalue.study.model import window_days
@@ -77,10 +77,12 @@ GROUP BY c.position"""  # noqa: S608 (own names)
 def _variant(connection: duckdb.DuckDBPyConnection, name: str, source: VariantSource) -> NDArray[np.int64]:
     """Return 0 mutated, 1 wild type, 2 not tested.
 
-    It is -1 where only the gene is known to be mutated and the study asks for a certain change.
+    It is -1 where only the gene is known to be mutated and the study asks for a certain change, and where no
+    such variant is known but a line of the patient's file that speaks of the gene cannot be read.
     """
     require_tables(connection, ("test",), f"the variable {name!r}")
     parameters: dict[str, object] = {"gene": source.gene, "every": EVERY_GENE, "bare": UNSPECIFIED}
+    parameters["unread"] = UNREAD
     conditions = [
         _class(wanted, source.gene, position, name, parameters)
         for position, wanted in enumerate(source.classes)
@@ -94,7 +96,7 @@ WITH changes AS (
     FROM variant WHERE gene = $gene),
   found AS (
     SELECT patient_id, bool_or({matched}) AS matched,
-      bool_or(effect = $bare AND protein_change = '') AS unspecified
+      bool_or((effect = $bare AND protein_change = '') OR effect = $unread) AS unspecified
     FROM changes GROUP BY patient_id),
   looked AS (SELECT DISTINCT patient_id FROM test WHERE gene IN ($gene, $every))
 SELECT CASE WHEN f.matched THEN 0

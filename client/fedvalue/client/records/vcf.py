@@ -1,8 +1,10 @@
 """VCF files, plain or gzip: one row per patient, gene and call that the patient carries.
 
 The genotype decides whether a sample carries an allele. Genes, protein changes and effects come from VEP
-(``CSQ``), SnpEff (``ANN``) or three INFO keys of the mapping. A line that cannot be read is counted by reason
-with its number and left out; a file without its ``#CHROM`` line is refused.
+(``CSQ``), SnpEff (``ANN``) or three INFO keys of the mapping. Several patients share a line: a genotype that
+is none is one sample's missing call and leaves the line to the others. A line that cannot be read is counted
+by reason with its number and left out; where its number of columns is wrong nobody can tell whose genotype is
+whose, so the gene is unknown for every sample, not wild type. A file without its ``#CHROM`` line is refused.
 
 Danecek, P. et al. The variant call format and VCFtools. Bioinformatics 27 (2011) 2156-2158; VCF 4.3.
 """
@@ -21,6 +23,7 @@ from fedvalue.client.records.annotations import Annotation, Annotator, annotator
 from fedvalue.client.records.connectors import Raw, Wanted, require_columns
 from fedvalue.client.records.mapping import SourceFile
 from fedvalue.client.records.report import SHOWN_LINES, FileReport, LeftOut
+from fedvalue.client.records.store import UNREAD
 from fedvalue.client.records.tabular import MALFORMED
 from fedvalue.client.records.text_lines import blocks
 from fedvalue.errors import SourceMissing, SourceUnreadable
@@ -29,21 +32,25 @@ COLUMNS = ("sample", "file", "gene", "protein_change", "effect")
 NOT_PASSING = "call did not pass its filter"
 NO_ANNOTATION = "no gene annotation"
 NO_GENOTYPE = "no genotype"
+BAD_GENOTYPE = "genotype that is none"
+WRONG_WIDTH = "wrong number of columns"
 _FIXED = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _ALLELES = re.compile(r"[/|]")
 _BASES = re.compile(r"[ACGTNacgtn]+")
+_MOST_DIGITS = 6
+"""Of the number of an allele; a line has far fewer alleles."""
 _DATABASE_ROWS = 50_000
 
 
 @dataclass(slots=True)
 class _Tally:
-    """Lines left out of one file, by reason."""
+    """Lines, or genotypes of lines, left out of one file, by reason."""
 
     counts: dict[str, int] = field(default_factory=dict)
     lines: dict[str, list[int]] = field(default_factory=dict)
 
-    def add(self, reason: str, line: int) -> None:
-        self.counts[reason] = self.counts.get(reason, 0) + 1
+    def add(self, reason: str, line: int, count: int = 1) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + count
         shown = self.lines.setdefault(reason, [])
         if len(shown) < SHOWN_LINES:
             shown.append(line)
@@ -61,6 +68,21 @@ class _Header:
     positions: tuple[int, ...]
     width: int
     annotate: Annotator
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What one line says.
+
+    Attributes:
+      carried: Sample and annotation of every call.
+      fault: Why the line is left out; None where it is read.
+      bad_genotypes: Samples whose genotype is none.
+    """
+
+    carried: list[tuple[str, Annotation]]
+    fault: str | None = None
+    bad_genotypes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +125,8 @@ def _file(
     header: _Header | None = None
     meta: list[str] = []
     tally, rows, calls = _Tally(), list[tuple[int, int, str, str, str, str, str]](), 0
-    for block in blocks(path, source.encoding, where=shown):
+    # One sample's bytes that are no text must not cost the others their line.
+    for block in blocks(path, source.encoding, where=shown, errors="replace"):
         for offset, line in enumerate(block.lines):
             number = block.first + offset
             if header is None:
@@ -112,13 +135,14 @@ def _file(
             if line == "":
                 continue
             found = _call(line, header, source)
-            if isinstance(found, str):
-                tally.add(found, number)
-                continue
-            calls += 1
+            if found.fault is not None:
+                tally.add(found.fault, number)
+            if found.bad_genotypes:
+                tally.add(BAD_GENOTYPE, number, found.bad_genotypes)
+            calls += found.fault is None
             rows += [
                 (index, number, sample, stem, note.gene, note.protein_change, note.effect)
-                for sample, note in found
+                for sample, note in found.carried
             ]
             if len(rows) >= _DATABASE_ROWS:
                 _insert(connection, table, rows)
@@ -146,6 +170,7 @@ def _header(line: str | None, number: int, meta: list[str], source: SourceFile, 
         tuple(names[:8]) != _FIXED
         or (len(names) > 8 and names[8] != "FORMAT")
         or len(set(names)) != len(names)
+        or "\ufffd" in line
     ):
         raise SourceUnreadable(
             "the #CHROM line is not that of a VCF",
@@ -165,41 +190,52 @@ def _header(line: str | None, number: int, meta: list[str], source: SourceFile, 
     )
 
 
-def _call(line: str | None, header: _Header, source: SourceFile) -> list[tuple[str, Annotation]] | str:
+def _call(line: str | None, header: _Header, source: SourceFile) -> _Line:
     """Return who carries what, or the reason why the line is left out."""
     fields = line.split("\t") if line is not None else []
-    if len(fields) != header.width:
-        return MALFORMED
+    if len(fields) < len(_FIXED):
+        return _Line([], MALFORMED)
     _, position, _, reference, alternative, _, passed, info = fields[:8]
     if (
         not (position.isascii() and position.isdigit())
         or _BASES.fullmatch(reference) is None
         or not alternative
     ):
-        return MALFORMED
+        return _Line([], MALFORMED)
     if source.only_passing and passed not in ("PASS", ".", ""):
-        return NOT_PASSING
+        return _Line([], NOT_PASSING)
     alternatives = alternative.split(",")
     notes = header.annotate(info, reference, alternatives)
+    if len(fields) != header.width:
+        genes = sorted({note.gene for by_allele in notes for note in by_allele})
+        samples = header.samples or ("",)
+        return _Line([(who, Annotation(gene, "", UNREAD)) for who in samples for gene in genes], WRONG_WIDTH)
     if not any(notes):
-        return NO_ANNOTATION
+        return _Line([], NO_ANNOTATION)
     if not header.positions:
-        return [("", note) for by_allele in notes for note in by_allele]
+        return _Line([("", note) for by_allele in notes for note in by_allele])
     keys = fields[8].split(":") if header.width > 8 else []
     if "GT" not in keys:
-        return NO_GENOTYPE
+        return _Line([], NO_GENOTYPE)
     at = keys.index("GT")
-    carried = []
+    carried, bad = list[tuple[str, Annotation]](), 0
     for sample, column in zip(header.samples, header.positions, strict=True):
         values = fields[column].split(":")
-        alleles = _ALLELES.split(values[at]) if at < len(values) else ["."]
-        if any(not (allele == "." or (allele.isascii() and allele.isdigit())) for allele in alleles):
-            return MALFORMED
-        present = {int(allele) for allele in alleles if allele != "."}
-        if present and max(present) > len(alternatives):
-            return MALFORMED
+        present = _alleles(values[at], len(alternatives)) if at < len(values) else set()
+        if present is None:
+            bad += 1
+            continue
         carried += [(sample, note) for number in sorted(present - {0}) for note in notes[number - 1]]
-    return carried
+    return _Line(carried, bad_genotypes=bad)
+
+
+def _alleles(genotype: str, alternatives: int) -> set[int] | None:
+    """Return the numbers of the alleles that are called, None where the genotype is none."""
+    called = [allele for allele in _ALLELES.split(genotype) if allele != "."]
+    if not all(allele.isascii() and allele.isdigit() and len(allele) <= _MOST_DIGITS for allele in called):
+        return None
+    present = set(map(int, called))
+    return present if max(present, default=0) <= alternatives else None
 
 
 def _insert(

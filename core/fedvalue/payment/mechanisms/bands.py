@@ -148,7 +148,7 @@ def settle_annual_bundle(terms: AnnualBundleTerms, statement: Realised[BundleYea
       PurposeMixed: an estimate instead of facts.
       PaymentError: nobody to take a rate of.
     """
-    facts = settled(statement, BundleYear)
+    facts = settled(statement, BundleYear, contract=terms.contract)
     rate = facts.control.rate(terms.missing)
     years = not_negative(facts.member_years, "member years")
     due = money(terms.price, "price") * years * terms.factor.of(rate)

@@ -119,7 +119,7 @@ def settle_bundle(terms: BundleTerms, statement: Realised[Episode]) -> BundleRes
       PurposeMixed: an estimate instead of facts.
       PaymentError: more days than the bundle has, negative money.
     """
-    facts = settled(statement, Episode)
+    facts = settled(statement, Episode, contract=terms.contract)
     days = count(facts.days, "days")
     if days > terms.length_days:
         raise PaymentError("more days than the bundle has", where=terms.contract, do="start the next bundle")

@@ -148,7 +148,7 @@ def settle_capitation(terms: CapitationTerms, statement: Realised[PanelYear]) ->
       PurposeMixed: an estimate instead of facts.
       PaymentError: a tier without base, nobody to take a rate of, no expected admissions.
     """
-    facts = settled(statement, PanelYear)
+    facts = settled(statement, PanelYear, contract=terms.contract)
     base, f = heads_total(terms.heads, facts.tiers), factor(terms, facts)
     flows = (
         flow("base", base, bearer=terms.bearer, payee="hospital"),
@@ -208,7 +208,7 @@ def settle_tiered_capitation(terms: TieredCapitationTerms, statement: Realised[P
     Raises:
       PurposeMixed: an estimate instead of facts.
     """
-    facts = settled(statement, PanelYear)
+    facts = settled(statement, PanelYear, contract=terms.contract)
     years = sum((Fraction(t.member_years) for t in facts.tiers), Fraction(0))
     added = terms.tiers.of(facts.control.rate(terms.missing)) * years
     flows = (

@@ -16,12 +16,21 @@ from fedvalue.errors import PaymentError
 from fedvalue.payment.mechanisms.exact import chosen, fen, money
 
 Party = Literal[
-    "fund", "hospital", "patient", "manufacturer", "insurer", "aid_program", "innovation_fund", "region"
+    "fund",
+    "hospital",
+    "patient",
+    "manufacturer",
+    "insurer",
+    "aid_program",
+    "innovation_fund",
+    "region",
+    "escrow",
 ]
-"""``fund``: the public health insurance; ``insurer``: a commercial one; ``region``: a pool of the fund."""
+"""``fund``: the public health insurance; ``insurer``: a commercial one; ``region``: a pool of the fund;
+``escrow``: a bond that a manufacturer deposited."""
 
-CURRENCIES = frozenset({"CNY", "USD", "GBP", "EUR", "HKD", "JPY", "CHF", "AUD", "CAD", "SGD"})
-"""ISO 4217 codes that a contract may be in; JPY is settled in hundredths on paper only."""
+CURRENCIES = frozenset({"CNY", "USD", "GBP", "EUR", "HKD", "CHF", "AUD", "CAD", "SGD"})
+"""ISO 4217 codes that a contract may be in: currencies of a hundred parts."""
 
 
 def check_currency(code: object) -> None:

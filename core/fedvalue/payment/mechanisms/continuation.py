@@ -150,7 +150,7 @@ def continues(terms: ContinuationTerms, statement: Realised[Therapy], *, today: 
     Raises:
       PurposeMixed: an estimate instead of facts.
     """
-    facts = settled(statement, Therapy)
+    facts = settled(statement, Therapy, contract=terms.contract)
     last = terms.due_day + terms.window_days
     seen = sorted((a for a in facts.assessments if a.method in terms.methods), key=lambda a: a.day)
     progressions = [a for a in seen if a.status == "PD" and a.day <= last]

@@ -84,7 +84,7 @@ def settle_budget(terms: BudgetTerms, statement: Realised[Spending]) -> BudgetRe
       PurposeMixed: an estimate instead of facts.
       PaymentError: negative money.
     """
-    facts = settled(statement, Spending)
+    facts = settled(statement, Spending, contract=terms.contract)
     budget = money(terms.budget, "budget")
     left, band = budget - money(facts.spend, "spend"), budget * share(terms.corridor, "corridor")
     flows = [flow("budget", budget, bearer="fund", payee="hospital")]

@@ -75,7 +75,7 @@ def settle_control(terms: ControlTerms, statement: Realised[ControlYear]) -> Set
       PurposeMixed: an estimate instead of facts.
       PaymentError: an HbA1c that is not above 0, negative tests.
     """
-    facts = settled(statement, ControlYear)
+    facts = settled(statement, ControlYear, contract=terms.contract)
     looked_for = count(facts.tests, "tests") >= terms.minimum_tests
     controlled = facts.hba1c is not None and positive(facts.hba1c, "hba1c") < exact(terms.target, "target")
     notes = [] if looked_for else ["too few glucose tests to say that there was no hypoglycaemia"]

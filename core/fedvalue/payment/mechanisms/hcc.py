@@ -1,4 +1,4 @@
-"""A coefficient engine in the shape of CMS-HCC: demographics, conditions under hierarchies, interactions, counts.
+"""A coefficient engine in the shape of CMS-HCC: demographics, conditions, interactions, counts.
 
     score = demographic + sum of categories after hierarchies + interactions + payment count
     payment score = score / normalization x (1 - coding adjustment)

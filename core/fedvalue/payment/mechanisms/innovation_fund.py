@@ -86,7 +86,7 @@ def settle_levy(terms: InnovationTerms, statement: Realised[Sales]) -> Settlemen
     Raises:
       PurposeMixed: an estimate instead of facts.
     """
-    facts = settled(statement, Sales)
+    facts = settled(statement, Sales, contract=terms.contract)
     levy = money(facts.amount, "sales") * share(terms.levy, "levy")
     flows = [flow("levy", levy, bearer="manufacturer", payee="innovation_fund")]
     return settlement(terms.contract, terms.currency, flows)

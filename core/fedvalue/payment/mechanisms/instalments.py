@@ -118,7 +118,7 @@ def settle_instalments(terms: Schedule, statement: Realised[Course], *, today: D
       PurposeMixed: an estimate instead of facts.
       PaymentError: a negative month.
     """
-    facts = settled(statement, Course)
+    facts = settled(statement, Course, contract=terms.contract)
     now = not_negative(today, "today")
     flows, held, paid = [], [], Fraction(0)
     for month, amount in zip(terms.months, terms.amounts, strict=True):

@@ -71,7 +71,7 @@ def settle_item(terms: ItemTerms, statement: Realised[Charge]) -> Settlement:
       PurposeMixed: an estimate instead of facts.
       PaymentError: another item, negative money.
     """
-    facts = settled(statement, Charge)
+    facts = settled(statement, Charge, contract=terms.contract)
     chosen(facts.code, (terms.code,), "item of this rule")
     charge = money(facts.amount, "charge")
     covered = min(charge, money(terms.cap, "cap"))

@@ -151,7 +151,7 @@ def settle_milestones(
     Raises:
       PurposeMixed: an estimate instead of facts.
     """
-    facts = settled(statement, MilestoneFacts)
+    facts = settled(statement, MilestoneFacts, contract=terms.contract)
     shares = [share(terms.upfront, "upfront"), *(Fraction(m.on_pass) for m in terms.milestones)]
     parts = apportion(terms.price, [*shares, 1 - sum(shares)])
     flows: list[Transfer] = [flow("upfront", parts[0], bearer=terms.bearer, payee=terms.payee)]

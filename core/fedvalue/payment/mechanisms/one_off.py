@@ -78,7 +78,7 @@ def settle_one_off(terms: OneOffTerms, statement: Realised[Reversal], *, today: 
     Raises:
       PurposeMixed: an estimate instead of facts.
     """
-    facts = settled(statement, Reversal)
+    facts = settled(statement, Reversal, contract=terms.contract)
     flows, held, notes = [], [], []
     reached, confirmed = facts.reached_day, facts.confirmed_day
     if reached is None:

@@ -75,7 +75,7 @@ def settle_prepaid(terms: PrepaidTerms, statement: Realised[PrepaidYear]) -> Set
       PurposeMixed: an estimate instead of facts.
       PaymentError: negative money.
     """
-    facts = settled(statement, PrepaidYear)
+    facts = settled(statement, PrepaidYear, contract=terms.contract)
     income = money(terms.per_head, "per head") * not_negative(facts.member_years, "member years")
     surplus = income - money(facts.cost, "cost")
     flows = [flow("balance", income - money(facts.advance, "advance"), bearer="fund", payee="hospital")]

@@ -93,7 +93,7 @@ def settle_quality(terms: QualityTerms, statement: Realised[QualityYear]) -> Set
       PurposeMixed: an estimate instead of facts.
       PaymentError: not one panel per target.
     """
-    facts = settled(statement, QualityYear)
+    facts = settled(statement, QualityYear, contract=terms.contract)
     if len(facts.measured) != len(terms.targets):
         raise PaymentError("the statement has not one panel per target", where=terms.contract)
     missed = [

@@ -132,9 +132,12 @@ def composite(terms: RankingTerms, facts: MeasuredYear) -> Fraction:
     whole = Fraction(0)
     for measure, panel in zip(terms.measures, facts.measured, strict=True):
         low, high = Fraction(measure.low), Fraction(measure.high)
-        # Where less is better, an unmeasured patient must not look like a good one.
-        policy = terms.missing if low < high or terms.missing == "exclude" else "exclude"
-        at = (panel.rate(policy) - low) / (high - low)
+        if low < high:
+            realised = panel.rate(terms.missing)
+        else:
+            # Where less is better, the unmeasured count with those who had the event, not with the others.
+            realised = 1 - Panel(panel.failed, panel.reached, panel.missing).rate(terms.missing)
+        at = (realised - low) / (high - low)
         whole += Fraction(measure.weight) * min(Fraction(1), max(Fraction(0), at))
     return whole
 
@@ -150,7 +153,8 @@ def rank(terms: RankingTerms, statements: Sequence[Realised[MeasuredYear]]) -> t
       PurposeMixed: an estimate among the statements.
       PaymentError: an institution twice, or overlapping windows.
     """
-    facts = {s.institution: settled(s, MeasuredYear) for s in statements}
+    read = [settled(statement, MeasuredYear, contract=terms.contract) for statement in statements]
+    facts = {s.institution: f for s, f in zip(statements, read, strict=True)}
     check_windows(tuple(statements))
     if len(facts) != len(statements):
         raise PaymentError("one institution states twice", where=terms.contract)

@@ -57,7 +57,10 @@ def bands(composites: Draws, *, top: float, bottom: float, p_met: float) -> dict
     n = len(composites.names)
     within = composites.sampling.var(axis=0) + composites.privacy.var(axis=0)
     between = max(float(np.var(composites.center)) - float(within.mean()), 0.0)
-    reliability = between / (between + within) if between else np.zeros(n)
+    if between == 0:
+        # Nothing tells the institutions apart: each is as likely as another to stand in either band.
+        return {name: Band(int(top * n) / n, int(bottom * n) / n, 0.0, "middle") for name in composites.names}
+    reliability = between / (between + within)
     mean = composites.center.mean()
     # A posterior draw: shrunken center, and the deviation scaled to the posterior's standard deviation.
     deviation = (composites.sampling + composites.privacy) * np.sqrt(reliability)

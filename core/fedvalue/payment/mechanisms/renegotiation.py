@@ -17,7 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fedvalue.errors import PaymentError
-from fedvalue.payment.mechanisms.exact import count, exact, fen, money, share
+from fedvalue.payment.mechanisms.exact import count, exact, fen, money, positive, share
 from fedvalue.payment.mechanisms.underlying import Draws, underlying
 
 
@@ -102,3 +102,8 @@ def renegotiated(
     factor = 1 - exact(terms.pass_through, "pass-through") * share(fall, "fall")
     starts = decided + timedelta(days=terms.notice_days)
     return Renegotiated(fen(max(old * factor, floor)), factor, old * factor < floor, starts)
+
+
+def relative_fall(before: Decimal, after: Decimal) -> Fraction:
+    """Return 1 - after / before, for two prices of one item; below 0 for a rise."""
+    return 1 - money(after, "price after") / positive(money(before, "price before"), "price before")

@@ -12,7 +12,8 @@ Both variances stay apart up to Z. A cell without evidence has Z near 0 and pays
 cells add to base x N to the fen. Coefficients made from genes may raise a price with a reason; they never
 exclude anybody. Purpose ``set`` up to the coefficients, exact from there on.
 
-Source: payment.md 2.8, P22 and point 4; Buhlmann, H., Gisler, A. A Course in Credibility Theory (2005), ch. 3.
+Source: payment.md 2.8, P22 and point 4; Buhlmann, H., Gisler, A. A Course in Credibility Theory (2005),
+chapter 3.
 """
 
 from __future__ import annotations

@@ -119,7 +119,9 @@ def attest(
     return Realised(institution, contract, start, end, facts, sign(content, key, ROLE))
 
 
-def settled(statement: object, kind: type[F], *, public_key: str | None = None) -> F:
+def settled(
+    statement: object, kind: type[F], *, contract: str | None = None, public_key: str | None = None
+) -> F:
     """Return the facts of a statement, and refuse everything else.
 
     Every settlement begins with this call.
@@ -127,11 +129,12 @@ def settled(statement: object, kind: type[F], *, public_key: str | None = None) 
     Args:
       statement: What was offered.
       kind: The facts that the contract is settled on.
+      contract: The contract's name; None for a rule that has none.
       public_key: The institution's key, where the caller knows it.
 
     Raises:
       PurposeMixed: an estimate or a bare number.
-      PaymentError: facts of another contract.
+      PaymentError: other facts, or stated for another contract.
       SignatureInvalid: signed by another key.
     """
     if not isinstance(statement, Realised):
@@ -144,6 +147,12 @@ def settled(statement: object, kind: type[F], *, public_key: str | None = None) 
         raise PaymentError(
             f"the statement holds {type(statement.facts).__name__}, not {kind.__name__}",
             where=f"{statement.institution}: {statement.contract}",
+        )
+    if contract is not None and contract != statement.contract:
+        raise PaymentError(
+            f"stated for {statement.contract!r}, not for {contract!r}",
+            where=f"{statement.institution}: {statement.contract}",
+            do="settle each contract on its own statement",
         )
     if public_key is not None:
         verify(

@@ -19,7 +19,8 @@ from fedvalue.errors import PaymentError
 from fedvalue.payment.mechanisms.exact import chosen, money
 
 Severity = Literal["none", "cc", "mcc"]
-X: dict[str, int] = {"none": 1, "cc": 2, "mcc": 3}
+LEVELS: tuple[Severity, ...] = ("none", "cc", "mcc")
+"""X is the place in this order: 1, 2, 3."""
 
 
 def c_value(severity: Severity, cost: Decimal, *, low: Decimal, high: Decimal) -> Fraction:
@@ -34,8 +35,8 @@ def c_value(severity: Severity, cost: Decimal, *, low: Decimal, high: Decimal) -
     Raises:
       PaymentError: unknown severity, or bounds that do not increase.
     """
-    chosen(severity, tuple(X), "severity")
+    chosen(severity, LEVELS, "severity")
     width = money(high, "high") - money(low, "low")
     if width <= 0:
         raise PaymentError("the next severity does not cost more", where=severity)
-    return X[severity] + (money(cost, "cost") - Fraction(low)) / width
+    return 1 + LEVELS.index(severity) + (money(cost, "cost") - Fraction(low)) / width

@@ -138,7 +138,7 @@ def settle_savings(terms: SavingsTerms, statement: Realised[SpendingYear]) -> Se
       PurposeMixed: an estimate instead of facts.
       PaymentError: nobody attributed, negative money.
     """
-    facts = settled(statement, SpendingYear)
+    facts = settled(statement, SpendingYear, contract=terms.contract)
     benchmark = money(terms.benchmark, "benchmark") * positive(facts.member_years, "member years")
     savings = benchmark - money(facts.spend, "spend")
     rate, top = savings / benchmark, benchmark * share(terms.cap, "cap")

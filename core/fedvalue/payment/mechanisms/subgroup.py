@@ -214,8 +214,10 @@ def _check(adrg: str, subgroups: Sequence[Subgroup], costs: PayerHeld, criteria:
         )
     taken: dict[tuple[FieldKind, str], str] = {}
     for subgroup in subgroups:
-        for code in subgroup.field.codes if subgroup.field else ():
-            key = (subgroup.field.kind, code) if subgroup.field else ("age", "")
+        if subgroup.field is None:
+            continue
+        for code in subgroup.field.codes:
+            key = (subgroup.field.kind, code)
             if key in taken:
                 raise PaymentError(
                     f"overlapping windows: {code} leads to {taken[key]} and to {subgroup.group}", where=adrg

@@ -78,7 +78,7 @@ def settle_three_party(terms: ThreePartyTerms, statement: Realised[Relapse]) -> 
       PurposeMixed: an estimate instead of facts.
       PaymentError: a negative month, or a relapse after the last day known about.
     """
-    facts = settled(statement, Relapse)
+    facts = settled(statement, Relapse, contract=terms.contract)
     followed = not_negative(facts.followed_to, "followed to")
     if facts.month is not None and not_negative(facts.month, "month") > followed:
         raise PaymentError("a relapse after the last month known about", where=statement.institution)

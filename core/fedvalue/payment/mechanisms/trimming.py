@@ -4,7 +4,8 @@
 
 Quartiles interpolate between order statistics (Hyndman-Fan type 7), in fractions. Trimmed cases leave the
 mean, not the books: they are counted and summed apart, so that totals still reconcile to the fen. A group
-of fewer than four cases is not trimmed.
+of fewer than four cases is not trimmed, nor one whose quartiles are equal: there the fences are one point
+and would call every other cost an outlier.
 
 No uncertainty enters: the payer holds every cost, and no weight is ever made from a noised one. Source:
 payment.md 2.5 (Zhejiang 2025: IQR); Hyndman, R. J., Fan, Y. American Statistician 50 (1996) 361-365.
@@ -75,6 +76,8 @@ def trim(costs: Sequence[Decimal], factor: Decimal) -> Trimmed:
     if len(ordered) < LEAST:
         return Trimmed(tuple(costs), (), None, None)
     q1, q3 = quantile(ordered, Fraction(1, 4)), quantile(ordered, Fraction(3, 4))
+    if q1 == q3:
+        return Trimmed(tuple(costs), (), None, None)
     low, high = q1 - f * (q3 - q1), q3 + f * (q3 - q1)
     kept = tuple(cost for cost in costs if low <= exact(cost, "cost") <= high)
     return Trimmed(kept, tuple(c for c in costs if not low <= exact(c, "cost") <= high), low, high)

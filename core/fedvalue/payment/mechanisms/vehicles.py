@@ -115,7 +115,7 @@ def settle_exclusion(terms: ExclusionPayment, statement: Realised[UnitsUsed]) ->
       PurposeMixed: an estimate instead of facts.
       PaymentError: another code, or a day outside its term: then the weight pays.
     """
-    facts = settled(statement, UnitsUsed)
+    facts = settled(statement, UnitsUsed, contract=terms.contract)
     if facts.code != terms.code:
         raise PaymentError(f"{facts.code!r} is not paid apart under this contract", where=terms.contract)
     if not terms.starts <= facts.used_on <= terms.expires:

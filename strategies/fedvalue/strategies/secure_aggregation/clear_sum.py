@@ -30,16 +30,17 @@ from fedvalue.errors import (
     StudyChanged,
     TooFewSites,
 )
-from fedvalue.evidence import statements
 from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.privacy import gaussian
 from fedvalue.privacy.randomness import NoiseSource
 from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.strategies.secure_aggregation.messages import (
+    SALT_BYTES,
     Refused,
     ReleaseReply,
     ReleaseRequest,
     Reply,
+    commitment,
     signed_content,
 )
 from fedvalue.study import signature
@@ -85,7 +86,7 @@ class Opened:
       attempt: Which attempt, from 1.
       total: Sum of the shares, shape ``(dimension,)``.
       signatures: Site id to its signature over its share.
-      digests: Site id to the SHA-256 of its share.
+      digests: Site id to the salted SHA-256 of its share.
       refusals: Site id to the code it refused with.
       charged: Site id to the number of attempts that its ledger may have been debited for: all but those
         that it refused before it debits.
@@ -173,22 +174,24 @@ class UnsafeClearSum:
                 continue
             charged[site_id] += 1
             try:
-                vector, signed = self._checked(site_id, reply, request, release)
+                vector, signed, digest = self._checked(site_id, reply, request, release)
             except ReplyInvalid as error:
                 refusals[site_id] = error.code
                 continue
             total += vector
             signatures[site_id] = signed
-            digests[site_id] = statements.vector_digest(vector)
+            digests[site_id] = digest
         return Opened(release, attempt, total, signatures, digests, refusals, dict(charged))
 
     def _checked(
         self, site_id: str, reply: Reply, request: ReleaseRequest, release: PlannedRelease
-    ) -> tuple[NDArray[np.int64], Signature]:
+    ) -> tuple[NDArray[np.int64], Signature, str]:
         site = self.roster.get(site_id)
         if site is None or not isinstance(reply, ReleaseReply) or reply.site != site_id:
             raise ReplyInvalid("it is no share of a site on the roster", where=site_id)
-        content = signed_content(request, site_id, reply.vector)
+        if len(reply.salt) != SALT_BYTES:
+            raise ReplyInvalid("the share has no salt", where=site_id)
+        content = signed_content(request, site_id, reply.salt, reply.vector)
         try:
             signed = Signature.model_validate_json(reply.signature)
             signature.verify(content, signed, where=site_id, public_key=site.public_key)
@@ -196,4 +199,4 @@ class UnsafeClearSum:
             raise ReplyInvalid("the share is not signed by its site", where=site_id) from error
         if signed.role != "site":
             raise ReplyInvalid("the share is signed in another capacity than a site's", where=site_id)
-        return reply.values(release.dimension), signed
+        return reply.values(release.dimension), signed, commitment(reply.salt, reply.vector)

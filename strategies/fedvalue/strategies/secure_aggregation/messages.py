@@ -24,6 +24,9 @@ RECORD = "fedvalue"
 WORD = "<i8"
 """Vectors travel as little-endian 64-bit integers."""
 
+SALT_BYTES = 32
+NONCE = re.compile(r"[0-9a-f]{32}")
+
 CODE = re.compile(r"[a-z][a-z_]{1,39}")
 """What a refusal may say: one word of the error tree."""
 
@@ -35,10 +38,12 @@ class EnrolRequest:
     Attributes:
       study_hash: SHA-256 of the study, hexadecimal.
       roster_hash: SHA-256 of the roster, hexadecimal.
+      nonce: Drawn for this question, 32 hexadecimal digits.
     """
 
     study_hash: str
     roster_hash: str
+    nonce: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,12 @@ class EnrolReply:
     Attributes:
       site: Site id.
       approval: JSON of the signed approval.
+      signature: JSON of the site's signature over the nonce: approvals are public, presence is not.
     """
 
     site: str
     approval: str
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +87,13 @@ class ReleaseReply:
     Attributes:
       site: Site id.
       vector: Contribution plus the site's own noise, bytes of ``WORD``.
+      salt: 32 bytes that only site and coordinator know; it hides the vector behind its published digest.
       signature: JSON of the site's signature over `signed_content`.
     """
 
     site: str
     vector: bytes
+    salt: bytes
     signature: str
 
     def values(self, dimension: int) -> NDArray[np.int64]:
@@ -110,13 +119,21 @@ class Refused:
 Reply = EnrolReply | ReleaseReply | Refused
 
 
-def signed_content(request: ReleaseRequest, site: str, vector: bytes) -> dict[str, object]:
+def commitment(salt: bytes, vector: bytes) -> str:
+    """Return the published digest of a share: SHA-256 of salt and vector, 64 hexadecimal digits.
+
+    Without the salt a reader could try the few bits of noise on a small vector.
+    """
+    return hashlib.sha256(salt + vector).hexdigest()
+
+
+def signed_content(request: ReleaseRequest, site: str, salt: bytes, vector: bytes) -> dict[str, object]:
     """Return what a site signs when it answers ``request``; the specification covers study and roster."""
     return statements.reply(
         specification=request.specification,
         attempt=request.attempt,
         site=site,
-        vector_digest=hashlib.sha256(vector).hexdigest(),
+        vector_digest=commitment(salt, vector),
     )
 
 

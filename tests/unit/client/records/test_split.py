@@ -54,7 +54,7 @@ def test_the_site_column_is_text_and_rows_keep_their_cells(tmp_path: Path) -> No
     assert notes == {
         "001": "a,b",
         "002": 'say "hi"',
-        "003": "two\nlines",
+        "003": "two lines",
         "004": "x",
         "005": None,
         "006": None,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedvalue.client.records import text_lines
 from fedvalue.client.records.connectors import Raw, Wanted
 from fedvalue.client.records.load import CONNECTORS
 from fedvalue.client.records.mapping import SourceFile
@@ -131,13 +132,19 @@ def test_a_file_of_several_blocks_keeps_its_line_numbers(tmp_path: Path) -> None
     assert rows == [(2 + 2 * i, str(i)) for i in range(BLOCK // 1500)]
 
 
-CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=8).filter(
-    lambda text: text == text.strip(" \t\r\n\u00a0\u3000\ufeff") and text != ""
+BLANKS = " \t\r\n\u00a0\u3000\ufeff"
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00"), max_size=8).filter(
+    lambda text: text == text.strip(BLANKS) and text != ""
 )
+PLAIN = st.text(st.characters(codec="utf-8", exclude_characters='\r\n\x00,"'), max_size=8)
+NOTE = CELL | st.lists(PLAIN, min_size=2, max_size=19).map("\n".join).filter(
+    lambda text: text == text.strip(BLANKS) and text != ""
+)
+"""A note of several lines none of which reads as a record or as the start of one."""
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=12))
+@given(st.lists(st.tuples(CELL, NOTE, CELL), min_size=1, max_size=12))
 def test_whatever_the_csv_module_writes_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]]
 ) -> None:
@@ -148,3 +155,38 @@ def test_whatever_the_csv_module_writes_is_read_back(
     raw, found = read(path, SourceFile(path="t.csv", missing=()), "a", "b", "c")
     assert [row[1:] for row in found] == rows
     assert malformed(raw) == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "broken"),
+    [
+        # Lines 2 to 4 would be one record of three cells, with the second row inside its cell.
+        ('Z,"a\n1,b,c\nx",5\n', [(3, "1")], (2, 4)),
+        # The next record begins with a quote of its own, and Z's quote would end there.
+        ('Z,5,"a\n1,"\nb",c\n', [(3, "1")], (2,)),
+        ('Z,"a\n1,",b",c\n', [(3, "1")], (2,)),
+        # Line 3 is the end of a cell, and the start of a record as well: nothing tells which.
+        ('1,"a\nb","c\nd"\n', [], (2, 3, 4)),
+        # The closing line is a record by itself, so a cell of the first column is never joined.
+        ('"a\nb",2,3\n', [(3, 'b"')], (2,)),
+    ],
+)
+def test_a_line_that_reads_as_a_record_by_itself_is_never_swallowed(
+    tmp_path: Path, text: str, kept: list[tuple[object, ...]], broken: tuple[int, ...]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"id,x,y\n{text}")
+    raw, rows = read(path, SourceFile(path="t.csv"), "id")
+    assert (rows, malformed(raw)) == (kept, (len(broken), broken))
+
+
+def test_a_line_longer_than_any_table_has_is_left_out_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_lines, "LONGEST_LINE", 100)
+    monkeypatch.setattr(text_lines, "BLOCK", 7)
+    path = tmp_path / "t.csv"
+    path.write_text(f"id,x\n1,a\n2,{'b' * 99}\n3,{'c' * 98}\n")
+    raw, rows = read(path, SourceFile(path="t.csv"), "id")
+    # "2," and 99 letters are 101 bytes, "3," and 98 are 100.
+    assert (rows, malformed(raw)) == ([(2, "1"), (4, "3")], (1, (3,)))

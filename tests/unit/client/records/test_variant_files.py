@@ -17,6 +17,16 @@ VCF = (
     + PEOPLE
     + '[[variant]]\nfile = "calls"\ntested = "listed"\n'
 )
+SURVIVAL = """
+[files.times]
+path = "times.csv"
+optional = true
+[[survival]]
+file = "times"
+patient_id = "id"
+time = { duration = "days" }
+event = { column = "dead", codes = { "0" = "censored", "1" = "death" } }
+"""
 HEADER = "##fileformat=VCFv4.3\n"
 CSQ = (
     '##INFO=<ID=CSQ,Number=.,Type=String,Description="Consequence annotations from Ensembl VEP. Format: '
@@ -107,14 +117,16 @@ def test_every_line_that_cannot_be_read_is_counted_by_reason_and_line(desk: Desk
     report = desk.load(VCF.format(path="calls.vcf", options=""))
     found = {item.reason: (item.rows, item.lines) for item in report.files[0].left_out}
     assert found == {
-        "malformed line": (7, (4, 5, 6, 7, 8)),
+        "malformed line": (4, (5, 6, 12, 14)),
+        "wrong number of columns": (1, (4,)),
+        "genotype that is none": (2, (7, 8)),
         "call did not pass its filter": (1, (9,)),
         "no gene annotation": (1, (10,)),
         "no genotype": (1, (11,)),
     }
-    assert report.files[0].rows == 1
-    assert desk.rows("SELECT patient_id FROM variant") == [("a",)]
-    assert desk.load(VCF.format(path="calls.vcf", options="only_passing = false")).files[0].rows == 2
+    assert report.files[0].rows == 3  # 3, 7 and 8: in the last two b's genotype alone is missing
+    assert desk.rows("SELECT patient_id FROM variant WHERE effect <> 'Unread'") == [("a",)]
+    assert desk.load(VCF.format(path="calls.vcf", options="only_passing = false")).files[0].rows == 4
 
 
 @pytest.mark.parametrize(
@@ -237,3 +249,51 @@ def test_a_folder_where_the_file_should_be_is_missing(desk: Desk, tmp_path: Path
     desk.write(people="id\na\n")
     with pytest.raises(SourceMissing, match=r"expects the file 'calls\.vcf'"):
         desk.load(VCF.format(path="calls.vcf", options=""))
+
+
+EGFR = """
+[variables.egfr]
+variant = { gene = "EGFR", classes = ["any"] }
+levels = ["mutated", "wild type", "not tested"]
+[variables.kras]
+variant = { gene = "KRAS", classes = ["any"] }
+levels = ["mutated", "wild type", "not tested"]
+"""
+
+
+def test_after_a_line_of_a_wrong_width_a_gene_is_unknown_but_for_who_is_mutated_by_another_line(
+    desk: Desk,
+) -> None:
+    info = "GENE=EGFR;HGVSp=p.L858R;EFFECT=missense_variant"
+    loaded(
+        desk, HEADER + COLUMNS + line(info, "0/1", "0/0", "0/0") + line(info, "0/0", "0/1", "0/0", "0/0"),
+        more=SURVIVAL,
+    )  # fmt: skip
+    categories = desk.build(EGFR).cohort.categories
+    # 0 mutated, 1 wild type, -1 unknown. Line 4 has a column too many; it says nothing of KRAS.
+    assert categories["egfr"].tolist() == [0, -1, -1]
+    assert categories["kras"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("genotype", ["x", "0/9", "-1/0", "1" * 5000, "\u0661/1", "0/1;?", "\x00", "", "/"])
+def test_a_genotype_that_is_none_leaves_the_line_to_the_other_samples(desk: Desk, genotype: str) -> None:
+    info = "GENE=EGFR;HGVSp=p.L858R;EFFECT=missense_variant"
+    loaded(desk, HEADER + COLUMNS + line(info, "0/1", genotype, "1|0"))
+    assert desk.rows("SELECT patient_id FROM variant ORDER BY ALL") == [("a",), ("c",)]
+
+
+def test_bytes_of_one_sample_that_are_no_text_leave_the_line_to_the_others(desk: Desk) -> None:
+    info = "GENE=EGFR;HGVSp=p.L858R;EFFECT=missense_variant"
+    loaded(desk, (HEADER + COLUMNS + line(info, "0/1", "?", "1|0")).encode().replace(b"?", b"\xff\xe4"))
+    assert desk.rows("SELECT patient_id FROM variant ORDER BY ALL") == [("a",), ("c",)]
+
+
+def test_a_protein_change_keeps_its_text_whatever_stands_in_other_rows(desk: Desk) -> None:
+    mapping = PEOPLE + (
+        '[files.calls]\npath = "calls.csv"\n[[variant]]\nfile = "calls"\npatient_id = "id"\n'
+        'gene = "gene"\nprotein_change = "change"\n'
+    )
+    for other in ("", "b,EGFR,1.0\n"):
+        desk.write(people="id\na\nb\n", calls="id,gene,change\na,EGFR,1\n" + other)
+        desk.load(mapping)
+        assert desk.rows("SELECT protein_change FROM variant WHERE patient_id = 'a'") == [("1",)]

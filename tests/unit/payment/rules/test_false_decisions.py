@@ -1,6 +1,7 @@
 """T13 in short: at the threshold every ``set`` rule keeps its promise under noise, and ignoring noise fails.
 
-The long version, 200,000 studies per rate, is `make prove KEY=decisions`; its page is docs/evidence/decisions.md.
+The long version, 200,000 studies per rate, is `make prove KEY=decisions`; its page is
+docs/evidence/decisions.md.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def rates(found: dict[str, Any], *, counted: bool) -> dict[int, float]:
 def test_a_rule_keeps_its_promise_where_it_counts_the_noise_and_breaks_it_where_it_does_not(
     study: Callable[..., dict[str, Any]],
 ) -> None:
-    # 4,000 studies: the SE of a rate of .1 is .0047 and of .26 .0069; three of them on top of the .015 of T13.
+    # 4,000 studies: the SE of a rate of .1 is .0047, of .26 .0069; three of them on top of the .015 of T13.
     found = study(runs=RUNS)
     bar = found["promise"] + 0.015 + 3 * (found["promise"] * (1 - found["promise"]) / RUNS) ** 0.5
     for sigma, met in rates(found, counted=True).items():
@@ -62,7 +63,7 @@ def test_the_vectorised_looks_answer_as_the_rule_itself() -> None:
     start, variance = date(2026, 1, 1), TAU * (1 - TAU) / PATIENTS + 0.0016
     days = tuple(start + timedelta(days=k) for k in range(decisions.LOOKS))
     rule = SequentialRule(TAU, "at_least", 0.10, days, decisions.LOOKS / variance)
-    estimates = rng.normal(TAU + 0.02, variance**0.5, (150, decisions.LOOKS))
+    estimates = rng.normal(TAU + 0.02, variance**0.5, (40, decisions.LOOKS))
     met = 0
     for path in estimates:
         looks: list[Look] = []
@@ -81,7 +82,7 @@ def test_a_broken_promise_is_named() -> None:
         {**row, "noise_counted": True, "met": 0.2}, {**row, "noise_counted": False, "met": 0.1},
     ]}  # fmt: skip
     money = {"noise_sd": 0.0, "D3": 1.0, "D1": 2.0, "predicted": 9.0, "error": 1.0}
-    found = {name: rate for name in STEPS}
+    found = dict.fromkeys(STEPS, rate)
     found["d3_net_benefit"] = {"rows": [money]}
     found["coverage"] = {"rows": [{"sigma": 8, "theta": 0.3, "counted": 0.8, "ignored": 0.5}]}
     named = " ".join(broken_promises(found))

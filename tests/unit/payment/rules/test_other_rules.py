@@ -17,6 +17,7 @@ from fedvalue.analyses.estimate import Released
 from fedvalue.errors import PaymentError
 from fedvalue.payment.economics.net_benefit import NetBenefit
 from fedvalue.payment.outcome_linked import Counts, Prior, posterior_of_known_total
+from fedvalue.payment.rules import GuardBandRule, ProbabilityRule
 from fedvalue.payment.rules_change import (
     Brakes,
     ChangeCap,
@@ -28,7 +29,12 @@ from fedvalue.payment.rules_change import (
     restrain,
 )
 from fedvalue.payment.rules_loss import LossReading, LossRule, read_losses, read_normal_losses
-from fedvalue.payment.rules_net_benefit import NetBenefitReading, NetBenefitRule, paths
+from fedvalue.payment.rules_net_benefit import (
+    NetBenefitReading,
+    NetBenefitRule,
+    paths,
+    read_net_benefit,
+)
 from fedvalue.payment.rules_sequential import Look, SequentialRule, bounds, look_of_counts, spending
 
 # ---- D3 ----------------------------------------------------------------------------------------------
@@ -82,6 +88,16 @@ def test_the_answer_is_the_path_worth_most_and_keeping_is_never_worth_more(
                    switching_cost=switch, reversal_cost=back)  # fmt: skip
     found = NetBenefitRule().answer(case)
     assert found.worth[found.path] == max(found.worth.values()) >= 0
+
+
+def test_a_net_benefit_is_read_by_d1_and_d2_with_the_noise_counted() -> None:
+    # Golden case: P .970414 without and .939227 with an SD of 15,000 of privacy noise.
+    quiet, noisy = (NetBenefit(268_074, 40_633.3, 21_534.2094**2, v) for v in (0.0, 15_000.0**2))
+    readings = [read_net_benefit(x) for x in (quiet, noisy)]
+    assert [r.probability for r in readings] == pytest.approx([0.970414, 0.939227], abs=1e-6)
+    assert [ProbabilityRule(0.95, 0.05).answer(r) for r in readings] == ["met", "insufficient_evidence"]
+    # 1.645 * 21,534 = 35,421 < 40,633 < 43,167 = 1.645 * 26,244
+    assert [GuardBandRule(0.95).answer(r) for r in readings] == ["met", "insufficient_evidence"]
 
 
 def test_data_that_would_leave_more_than_there_is_are_refused() -> None:

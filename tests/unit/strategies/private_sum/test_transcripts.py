@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fedvalue.errors import PrivacyError, SiteClosed, TranscriptInvalid
+from fedvalue.errors import PrivacyError, SiteClosed, TooFewSites, TranscriptInvalid
 from fedvalue.protos.v1 import private_sum_pb2 as pb
 from fedvalue.secure_sum.epoch import EpochSecrets
 from fedvalue.secure_sum.suite import Intl1
@@ -124,12 +124,20 @@ def test_a_started_site_is_out_of_every_epoch_until_its_peers_receipts_are_carri
     federation = Federation(5)
     for name in federation.names:  # all at once: closed sites still give receipts
         federation.sites[name] = federation.started(name, PaperReceipts(name))
-    rounds = federation.rounds(2)
-    with pytest.raises(Exception, match="site_closed"):
-        rounds.attempt("release-1", 1)
-    assert reopen(federation.agreed, federation.exchange, federation.names[:1]) == {}
-    assert reopen(federation.agreed, federation.exchange, federation.names[1:]) == {}
-    assert rounds.attempt("release-1", 1).total is not None
+    found = federation.rounds(2).attempt("release-1", 1)
+    assert found.survivors == tuple(federation.names)
+    assert federation.codes() == {"site_closed"}
+
+
+def test_one_started_site_is_let_in_before_the_others_are_charged() -> None:
+    federation = Federation(5)
+    for name in federation.names:
+        receipts = PaperReceipts(name)
+        receipts.is_open = name != "site-002"
+        federation.sites[name] = federation.started(name, receipts)
+    found = federation.rounds(2).attempt("release-1", 1)
+    assert found.survivors == tuple(federation.names)
+    assert federation.debits() == 5
 
 
 def test_a_site_stays_closed_when_its_receipts_do_not_hold() -> None:
@@ -139,3 +147,14 @@ def test_a_site_stays_closed_when_its_receipts_do_not_hold() -> None:
     federation.lost = lambda step, site: step == wire.RECEIPT and site == "site-002"
     closed = reopen(federation.agreed, federation.exchange, ["site-001"])
     assert closed == {"site-001": "site_closed"}
+    with pytest.raises(TooFewSites, match="site-001: site_closed"):
+        federation.rounds(2).attempt("release-1", 1)
+
+
+def test_a_closed_site_gives_not_even_its_stored_vector() -> None:
+    federation = Federation(4)
+    federation.rounds(1).attempt("release-1", 1)
+    sent = next(p for step, name, p, _ in federation.heard if (step, name) == (wire.MASKED, "site-001"))
+    federation.sites["site-001"] = federation.started("site-001", PaperReceipts("site-001"))
+    with pytest.raises(SiteClosed):
+        federation.ask(wire.MASKED, "site-001", pb.MaskedRequest.FromString(sent))

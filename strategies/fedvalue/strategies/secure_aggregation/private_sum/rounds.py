@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from fedvalue.errors import EpochUnknown, TooFewSites
+from fedvalue.errors import EpochUnknown, SiteClosed, TooFewSites
 from fedvalue.protos.v1 import private_sum_pb2 as pb
 from fedvalue.secure_sum import transcript
 from fedvalue.secure_sum.specification import MAX_ROUNDS, RoundSpecification
@@ -18,6 +18,7 @@ from fedvalue.secure_sum.transcript import RoundRef
 from fedvalue.strategies.secure_aggregation.private_sum.agreed import Agreed
 from fedvalue.strategies.secure_aggregation.private_sum.gathering import Exchange, OpenEpoch, begin
 from fedvalue.strategies.secure_aggregation.private_sum.one_round import Attempted, OneRound
+from fedvalue.strategies.secure_aggregation.private_sum.receipts import reopen
 
 EPOCH_TRIES = 2
 """How often an epoch is begun before too few sites are said to be there; nothing is charged by it."""
@@ -75,9 +76,10 @@ class PrivateRounds:
 
     def _begun(self) -> OpenEpoch:
         for remaining in reversed(range(EPOCH_TRIES)):
-            self._outside = {}
+            self._outside, failure = {}, TooFewSites("no epoch was begun")
+            found: OpenEpoch | None = None
             try:
-                return begin(
+                found = begin(
                     self.agreed,
                     self.exchange,
                     self.entropy(16).hex(),
@@ -85,10 +87,15 @@ class PrivateRounds:
                     without=frozenset(self.suspects),
                     refusals=self._outside,
                 )
-            except TooFewSites:
-                if not remaining:
-                    raise
-        raise TooFewSites("no epoch was begun", do="allow at least one try")
+            except TooFewSites as error:
+                failure = error
+            closed = [site for site, code in self._outside.items() if code == SiteClosed.code]
+            if closed and remaining and set(reopen(self.agreed, self.exchange, closed)) != set(closed):
+                # Sites that had been started have their receipts now: begin again, with them.
+                continue
+            if found is not None:
+                return found
+        raise failure
 
     def _last_hash(self) -> bytes:
         if self.last is None:

@@ -135,8 +135,7 @@ class SiteProtocol:
             agreed = self._approved(shown.study_hash)
             settings = _own_settings(agreed, shown)
             agreed.membership.require(self._site)
-            if self._receipts is not None:
-                self._receipts.require_open()
+            self._require_open()
             live = self._live.get(settings.study_hash)
             if live is not None and live.settings == settings:
                 return wire.advert_message(live.advert)
@@ -225,9 +224,11 @@ class SiteProtocol:
         shown = request.specification
         with self._lock:
             agreed = self._approved(shown.settings.study_hash)
+            self._require_open()
             live = self._live.get(agreed.study_hash)
             if live is None or live.settings.epoch != shown.settings.epoch:
                 return site_round.stored(self._context, request)
+            _still_agreed(live, agreed)
             return site_round.masked(self._context, live, request)
 
     def consistency(self, request: pb.ConsistencyRequest) -> pb.SurvivorsSigned:
@@ -280,9 +281,20 @@ class SiteProtocol:
         live = self._live.get(study_hash)
         if live is None or live.settings.epoch != epoch:
             raise missing(epoch)
-        if live.agreed.membership != agreed.membership:
-            raise RosterMismatch("another roster has been approved since the epoch began")
+        _still_agreed(live, agreed)
         return live
+
+    def _require_open(self) -> None:
+        if self._receipts is not None:
+            self._receipts.require_open()
+
+
+def _still_agreed(live: LiveEpoch, agreed: Agreed) -> None:
+    """Go on under what is approved today; an epoch does not outlive the roster or the settings it is for."""
+    settings = agreed.settings(live.settings.epoch, live.settings.rounds)
+    if live.agreed.membership != agreed.membership or live.settings != settings:
+        raise RosterMismatch("another roster or other settings have been approved since the epoch began")
+    live.agreed = agreed
 
 
 def _own_settings(agreed: Agreed, shown: EpochSettings) -> EpochSettings:

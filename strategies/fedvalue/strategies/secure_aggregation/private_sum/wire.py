@@ -39,9 +39,6 @@ REQUESTS: dict[str, type[Message]] = {
 """Step to the request that a site reads."""
 
 EPOCH = re.compile(r"[0-9a-f]{32}")
-MOST_COORDINATES = 2**28
-"""A vector of this many words is the 2 GiB that one protobuf message can hold."""
-
 M = TypeVar("M", bound=Message)
 
 
