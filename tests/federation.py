@@ -94,7 +94,9 @@ class Hospitals:
             approve(home, self.study, self.roster, unsafe=(CLEAR_SUM, NO_NOISE) if exact else (CLEAR_SUM,))
 
 
-def make_home(folder: Path, site: str, *, epsilon: float = 40.0, patients: int = 40) -> SiteHome:
+def make_home(
+    folder: Path, site: str, *, epsilon: float = 40.0, patients: int = 40, simulation: bool = True
+) -> SiteHome:
     """Make a home whose records hold so many made-up patients, drawn from the site's name."""
     policy = Policy(
         site=site,
@@ -103,7 +105,7 @@ def make_home(folder: Path, site: str, *, epsilon: float = 40.0, patients: int =
         budget=Budget(epsilon=epsilon, delta=1e-6),
         profiles=("none", "eu"),
         unsafe=("clear_sum", "no_noise", "seeded_noise"),
-        simulation=True,
+        simulation=simulation,
     )
     home = SiteHome.create(folder / site, policy, noon)
     load_records(home, patients)
@@ -124,9 +126,12 @@ def load_records(home: SiteHome, patients: int, seed: int = 0) -> None:
     load(source, load_mapping(source / "map.toml"), home.records_file)
 
 
-def make_hospitals(folder: Path, agreed: Study = FIVE, count: int = 5) -> Hospitals:
+def make_hospitals(
+    folder: Path, agreed: Study = FIVE, count: int = 5, *, simulation: bool = True
+) -> Hospitals:
     """Make hospitals ``s01``, ``s02``, ... that approved ``agreed``."""
-    homes = [make_home(folder, f"s{number:02d}") for number in range(1, count + 1)]
+    names = [f"s{number:02d}" for number in range(1, count + 1)]
+    homes = [make_home(folder, name, simulation=simulation) for name in names]
     made = Hospitals(folder, agreed, Roster(site=tuple(home.card() for home in homes)))
     made.approve()
     return made

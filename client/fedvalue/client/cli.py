@@ -10,12 +10,13 @@ import typer
 from pydantic import ValidationError
 
 from fedvalue.client.governance.approvals import approve as approve_study
-from fedvalue.client.governance.approvals import examine
+from fedvalue.client.governance.approvals import examine, require_budget
 from fedvalue.client.governance.approvals import withdraw as withdraw_study
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.policy import Policy
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.ledger_cli import audit_app, ledger_app
+from fedvalue.client.records.snapshot import build
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements
 from fedvalue.planning.words import in_words, own_share_units, preview
@@ -128,8 +129,8 @@ def check(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = Fa
         typer.echo(
             f"\nThis site's budget: epsilon {epsilon_left:.3g} left; {'enough' if enough else 'NOT enough'}."
         )
-    if not enough:
-        raise PolicyForbids("the budget that is left is not enough", where="ledger", do="nothing was charged")
+    require_budget(opened, plan)
+    build(opened.records_file, read)  # what an approval would freeze; nothing of it is shown or kept
 
 
 @app.command()
@@ -164,9 +165,13 @@ def _signed_study(home: Path, path: Path) -> Study:
     target = path.with_name(path.name + ".sig")
     try:
         signature = Signature.model_validate_json(target.read_bytes())
-    except (OSError, ValidationError) as error:
+    except FileNotFoundError as error:
         raise SignatureInvalid(
             "the study is not signed", where=str(target), do="ask its author to run `fedvalue study sign`"
+        ) from error
+    except (OSError, ValidationError) as error:
+        raise SignatureInvalid(
+            "the signature file cannot be read", where=str(target), do="ask the study's author for it again"
         ) from error
     if signature.role != "study":
         raise SignatureInvalid("the signature is not one of a study", where=str(target))

@@ -248,7 +248,7 @@ def _print_ledger(site: str, facts: dict[str, Any]) -> None:
     console.print(debits)
     typer.echo(
         f"spent epsilon {facts['epsilon_spent']:.4g} of {facts['epsilon']:g} at delta {facts['delta']:g}, "
-        f"for life; {facts['epsilon_left']:.4g} left"
+        f"for life; {facts['epsilon_left']:.4g} left (epsilons do not add, rho does)"
     )
     typer.echo(f"counter {facts['counter']}, head {facts['head']}")
 

@@ -252,11 +252,15 @@ def _together(tables: list[RiskTable]) -> RiskTable:
 def _remedy(table: RiskTable, half_way: int, terms: Terms) -> Remedy:
     """What would bring the noise of the number at risk half-way to a third of it.
 
-    Where even the estimate there is not above its noise, half of the largest number at risk stands in.
+    Where even the estimate there is not above its noise, half of the largest number at risk stands in. Where
+    nobody can be told from noise at all, there is no remedy to name: the group may be empty.
     """
     risk, events = (part[half_way] for part in table.exposed_noise)
     sd = math.sqrt(float((risk**2).sum() + (events**2).sum()))
     peak = float(table.at_risk.max())
+    noise = math.sqrt(float((table.at_risk_noise**2).sum(axis=1).max()))
+    if peak < 3 * noise:  # the largest of many noisy numbers: twice the noise is nothing unusual
+        return Remedy(epsilon=None, patients=None)
     count = float(table.exposed[half_way])
     if count < sd:
         count = peak / 2

@@ -91,7 +91,7 @@ class ProportionByGroup:
         n = success + failure + (missing if counted == len(CELLS) else 0.0)
         noise_sd = math.sqrt(counted * variance)
         if not terms.exact and noise_sd > n / 3:
-            ratio = noise_sd / n if n > 0 else math.inf
+            ratio = noise_sd / n if n > 2 * noise_sd else math.inf  # below, the group may be empty
             return Stratum(
                 name=name,
                 status="not_estimable",

@@ -44,6 +44,12 @@ def check(
     if roster is not None:
         plan = make_plan(read, load_roster(roster))
     else:
+        if sites is not None and sites < read.federation.min_sites:
+            raise StudyInvalid(
+                f"the study runs on at least {read.federation.min_sites} hospitals",
+                where="--sites",
+                do="name that many, or lower min_sites",
+            )
         limits = thresholds(
             sites or read.federation.min_sites,
             colluding=read.federation.colluding_sites,

@@ -176,11 +176,14 @@ def _show(result: Simulation, as_json: bool) -> None:
             "epsilon_own_share": result.evidence.privacy.epsilon_own_share,
             "conclusions": [c.model_dump(mode="json") for c in result.evidence.conclusions],
             "decisions": [d.model_dump(mode="json") for d in result.results.decisions],
+            "left_out_while_loading": list(result.federation.left_out),
             "files": [str(path) for path in result.results.files],
         }
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return
     console = Console()
     console.print(summary_table(result.evidence, result.results.decisions))
+    for line in result.federation.left_out:
+        console.print(f"while loading, {line}", highlight=False, soft_wrap=True)
     for path in result.results.files:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from fedvalue.client.governance.approvals import approve
 from fedvalue.client.governance.policy import Budget, Policy
 from fedvalue.client.home import Clock, SiteHome, write_atomically
 from fedvalue.client.records.load import load
+from fedvalue.client.records.report import LoadReport
 from fedvalue.errors import OutputError
 from fedvalue.planning.plan import plan_on
 from fedvalue.planning.words import own_share_units
@@ -43,10 +45,13 @@ class SimulatedFederation:
     Attributes:
       roster: Their roster.
       homes: Their folders, in the roster's order.
+      left_out: What loading left out over all sites, a sentence for each table and reason; each home's
+        ``load-report.json`` says where.
     """
 
     roster: Roster
     homes: tuple[SiteHome, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def fresh_folder(out: Path, *, keep: tuple[Path, ...] = (), made: re.Pattern[str] = MADE) -> Path:
@@ -113,13 +118,14 @@ def make_federation(
     """
     found = list(sources)
     policy = _policy(study, len(found), exact)
-    homes = []
+    homes, reports = [], []
     for done, source in enumerate(found):
         progress("loading records", done, len(found))
         site = policy.model_copy(update={"site": source.site, "entity": source.site, "operator": source.site})
         home = SiteHome.create(folder / source.site, site, clock)
         report = load(source.folder, source.mapping, home.records_file)
         write_atomically(home.folder / "load-report.json", report.json_text().encode())
+        reports.append(report)
         homes.append(home)
     progress("loading records", len(found), len(found))
     roster = Roster(site=tuple(home.card() for home in homes))
@@ -128,7 +134,21 @@ def make_federation(
         progress("approving the study", done, len(homes))
         approve(home, study, roster, unsafe=unsafe)
     progress("approving the study", len(homes), len(homes))
-    return SimulatedFederation(roster, tuple(homes))
+    return SimulatedFederation(roster, tuple(homes), _left_out(reports))
+
+
+def _left_out(reports: list[LoadReport]) -> tuple[str, ...]:
+    """Add up what was left out; a simulation may show it, because its patients are not protected from itself."""
+    read: Counter[str] = Counter()
+    lost: Counter[tuple[str, str]] = Counter()
+    for table in (table for report in reports for table in report.tables):
+        read[table.table] += table.read
+        for item in table.left_out:
+            lost[table.table, item.reason] += item.rows
+    return tuple(
+        f"{table}: {rows} of {read[table]} rows left out: {reason}"
+        for (table, reason), rows in sorted(lost.items())
+    )
 
 
 def _policy(study: Study, sites: int, exact: bool) -> Policy:

@@ -46,10 +46,10 @@ class Simulation:
 
 
 def run(
-    study: Path | Study,
+    study: Path | str | Study,
     sources: SiteFolders | PooledTable,
     *,
-    out: Path,
+    out: Path | str,
     unsafe_no_noise: bool = False,
     standards: Path | None = None,
     day: date | None = None,
@@ -76,10 +76,11 @@ def run(
       FedValueError: the study, the tables, the federation or the output folder; see `fedvalue.errors`.
       KeyboardInterrupt: the run was stopped; no result is left, and every ledger is intact.
     """
+    study = Path(study) if isinstance(study, str) else study
     raw = study.read_bytes() if isinstance(study, Path) and study.is_file() else None
     read = study if isinstance(study, Study) else study_file.load(study)
     clock = system_clock if day is None else _clock_on(day)
-    folder = fresh_folder(out, keep=sources.inputs())
+    folder = fresh_folder(Path(out), keep=sources.inputs())
     federation = make_federation(
         read,
         sources.sites(folder / "tables"),

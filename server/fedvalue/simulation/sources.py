@@ -105,6 +105,8 @@ class PooledTable:
         mapping = load_mapping(self.mapping)
         work.mkdir(parents=True, exist_ok=True, mode=0o700)
         table, column = self.table, self.site_column
+        if column is None and self.split is None:
+            raise SourceMissing("neither a site column nor a number of hospitals is given", where=str(table))
         if column is None:
             table, column = self._dealt(work), DEALT_COLUMN
         for site in split_table(table, column, work / "split", mapping).sites:

@@ -23,7 +23,7 @@ from fedvalue.errors import (
     StudyChanged,
     TooFewSites,
 )
-from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, Approval
+from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
 from fedvalue.study.file import canonical, digest
 from fedvalue.study.roster import Roster
 from fedvalue.study.signature import public_hex
@@ -64,7 +64,7 @@ def test_an_approval_names_study_roster_thresholds_policy_and_what_is_unsafe(
     assert approval.roster_hash == hospitals.roster.digest()
     assert (approval.sites, approval.answers, approval.colluding) == (5, 4, 1)
     assert approval.policy_hash == home.policy.digest()
-    assert approval.unsafe == (CLEAR_SUM,)
+    assert approval.unsafe == (CLEAR_SUM, SIMULATION)
     assert str(approval.day) == "2026-03-01"
 
 
@@ -144,7 +144,7 @@ def test_a_second_approval_keeps_the_rows_of_the_first(hospitals: Hospitals, hom
     load_records(home, 90, seed=1)
     approve(home, FIVE, hospitals.roster, unsafe=(CLEAR_SUM, NO_NOISE))
     again = approved(home, digest(FIVE))
-    assert again.approval.unsafe == (CLEAR_SUM, NO_NOISE)
+    assert again.approval.unsafe == (CLEAR_SUM, NO_NOISE, SIMULATION)
     assert again.plan.exact
     assert again.cohort(home).patients == before.patients == 40
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from fedvalue.client.cli import app
 from fedvalue.client.home import SiteHome
 from fedvalue.errors import (
+    BudgetSpent,
     FedValueError,
     GovernanceIncomplete,
     OutputError,
@@ -131,7 +132,8 @@ def test_a_study_dearer_than_what_is_left_is_said_to_be(desk: Desk, tmp_path: Pa
     desk.roster.write_text(said("card", poor) + card(site("s02")) + card(site("s03")), encoding="utf-8")
     found = run("check", poor, desk.study, "--roster", desk.roster)
     assert "NOT enough" in found.output
-    assert isinstance(found.exception, PolicyForbids)
+    assert isinstance(found.exception, BudgetSpent)
+    assert isinstance(run("approve", poor, desk.study, "--roster", desk.roster).exception, BudgetSpent)
 
 
 def test_a_study_is_approved_and_the_ledger_still_holds_everything(desk: Desk) -> None:

@@ -153,7 +153,7 @@ def test_a_group_below_the_study_minimum_is_insufficient_not_an_error() -> None:
 
 
 def test_a_group_too_noisy_to_estimate_is_insufficient_for_privacy() -> None:
-    made = decision((8.0, 6.0, 2.0), epsilon=0.1)
+    made = decision((120.0, 90.0, 20.0), epsilon=0.1)
     assert made.outcome == "insufficient_evidence"
     assert made.finding is None
     assert made.insufficient is not None

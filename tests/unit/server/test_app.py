@@ -23,7 +23,7 @@ TEXT = changed(SMALL, ("min_sites = 3", "min_sites = 5"), ("dropouts = 0", "drop
 
 @pytest.fixture(scope="module")
 def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Hospitals:
-    return make_hospitals(tmp_path_factory.mktemp("app") / "homes")
+    return make_hospitals(tmp_path_factory.mktemp("app") / "homes", simulation=False)
 
 
 def config(hospitals: Hospitals, folder: Path, *, role: str = "study") -> dict[str, str]:

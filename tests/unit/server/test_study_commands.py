@@ -16,7 +16,6 @@ from fedvalue.errors import (
     PrivacyError,
     SignatureInvalid,
     StudyInvalid,
-    TooFewSites,
 )
 from fedvalue.evidence import statements
 from fedvalue.server.cli import study_app
@@ -67,7 +66,7 @@ def test_a_study_is_priced_for_more_hospitals_or_for_a_roster(path: Path) -> Non
 
 
 def test_what_does_not_hold_is_refused_with_its_place(path: Path) -> None:
-    assert isinstance(refused("check", path, "--sites", 2), TooFewSites)
+    assert isinstance(refused("check", path, "--sites", 2), StudyInvalid)
     path.write_bytes(changed(FULL, ("epsilon = 2.0", "epsilon = 1e-12")))
     assert isinstance(refused("check", path), PrivacyError)
     path.write_bytes(changed(FULL, ("epsilon = 2.0", "epsilon = -1")))

@@ -13,6 +13,7 @@ from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.records.snapshot import Snapshot, find_snapshot, freeze, read_snapshot, snapshot_path
 from fedvalue.errors import (
+    BudgetSpent,
     NotApproved,
     OutsideValidity,
     PolicyForbids,
@@ -22,6 +23,7 @@ from fedvalue.errors import (
     StudyInvalid,
 )
 from fedvalue.planning.plan import Plan, make_plan
+from fedvalue.planning.words import own_share_units
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
 from fedvalue.study.model import Part
@@ -128,10 +130,11 @@ def approve(
     A study that is approved again, after the policy or the roster changed, keeps its frozen rows.
 
     Raises:
-      Refusal: as in `examine`.
+      Refusal: as in `examine`; or the ledger cannot pay for the whole plan.
       RecordsError: the records cannot be read.
     """
     plan = examine(home, study, roster, unsafe=unsafe)
+    require_budget(home, plan)
     folder = home.study_folder(plan.study_hash)
     officer = home.officer_key()
     frozen = snapshot_path(folder, plan.study_hash).exists()
@@ -154,6 +157,30 @@ def approve(
     write_atomically(folder / "approval.json", approval.model_dump_json().encode())
     AuditLog(home.audit_file, home.clock).write("approved", study=plan.study_hash)
     return approval, snapshot
+
+
+def require_budget(home: SiteHome, plan: Plan) -> None:
+    """Refuse a plan that the ledger cannot pay for to its end, spare attempts included.
+
+    Raises:
+      BudgetSpent: the budget that is left, and what this study was charged already, are less than its price.
+      LedgerError: the ledger cannot be read.
+    """
+    if plan.exact:
+        return
+    with home.ledger() as ledger:
+        paid = sum(
+            entry.price.rho_units or 0
+            for entry in ledger.entries()
+            if entry.kind == "debit" and entry.attempt[0] == plan.study_hash
+        )
+        left = ledger.remaining_units()
+    if left + paid < own_share_units(plan):
+        raise BudgetSpent(
+            "the budget that is left is not enough for this study",
+            where="ledger",
+            do="nothing was charged; see `fedvalue site ledger`",
+        )
 
 
 def withdraw(home: SiteHome, study_hash: str) -> bool:

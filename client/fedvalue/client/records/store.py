@@ -162,7 +162,7 @@ def _connected(
     try:
         connection = duckdb.connect(":memory:", config=never)
     except duckdb.Error as error:
-        if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error):
+        if interrupted(error):
             raise KeyboardInterrupt from error
         raise SourceUnreadable("DuckDB does not start", where=type(error).__name__) from error
     try:
@@ -177,8 +177,8 @@ def _connected(
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
-    except RuntimeError as error:  # how DuckDB passes on a Ctrl-C that came between two statements
-        if isinstance(error.__cause__, KeyboardInterrupt):
+    except RuntimeError as error:
+        if interrupted(error):
             raise KeyboardInterrupt from error
         raise
     except duckdb.OutOfMemoryException as error:
@@ -192,7 +192,7 @@ def _connected(
             "the store cannot be read or written", where=str(path or spill), do="is the disk full?"
         ) from error
     except duckdb.Error as error:
-        if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error):
+        if interrupted(error):
             raise KeyboardInterrupt from error
         raise SourceUnreadable(
             "DuckDB refused what it was asked",
@@ -203,12 +203,26 @@ def _connected(
         connection.close()
 
 
+def interrupted(error: BaseException | None) -> bool:
+    """Tell whether an error is a Ctrl-C: DuckDB passes one on as several types, by its moment."""
+    while error is not None:
+        if (
+            isinstance(error, KeyboardInterrupt | duckdb.InterruptException)
+            or "interrupt" in str(error).lower()
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     name = "'" + str(path).replace("'", "''") + "'"
     try:
         connection.execute(f"ATTACH {name} AS site (TYPE duckdb{', READ_ONLY' if read_only else ''})")
         connection.execute("USE site")
     except duckdb.Error as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from error
         if read_only:
             raise SourceUnreadable(
                 "this file is no store of this version", where=str(path), do="run `fedvalue site load` again"

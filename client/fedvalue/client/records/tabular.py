@@ -14,7 +14,7 @@ import pandas as pd
 from fedvalue.client.records.connectors import BLANKS, Raw, Wanted, cell_sql, require_columns
 from fedvalue.client.records.mapping import SourceFile
 from fedvalue.client.records.report import SHOWN_LINES, FileReport, LeftOut
-from fedvalue.client.records.store import quoted
+from fedvalue.client.records.store import interrupted, quoted
 from fedvalue.client.records.text_lines import Block, blocks, cells, whole_records
 from fedvalue.errors import SourceUnreadable
 
@@ -171,6 +171,8 @@ def _parquet_header(connection: duckdb.DuckDBPyConnection, shown: str, path: Pat
 
 
 def _not_parquet(shown: str, error: duckdb.Error) -> SourceUnreadable:
+    if interrupted(error):
+        raise KeyboardInterrupt from error
     return SourceUnreadable(
         f"this is no parquet file that DuckDB can read ({type(error).__name__})", where=shown
     )

@@ -152,13 +152,16 @@ class Grammar:
         return self.record.fullmatch(ended) is not None and len(self.cell.findall(ended)) == self.width
 
     def opens(self, text: str) -> bool:
-        """Return whether the text is the start of a record, up to a cell whose quote stays open."""
+        """Return whether the text is the start of a record, up to a cell whose quote stays open.
+
+        That cell is never the first one, whose last line could not be told from a record.
+        """
         if '"' not in text or self.record.fullmatch(text + self.delimiter) is not None:
             return False
         whole = self.record.match(text)
         end = whole.end() if whole is not None else 0
         before = len(self.cell.findall(text, 0, end))
-        return before < self.width and self.tail.fullmatch(text, end) is not None
+        return 1 <= before < self.width and self.tail.fullmatch(text, end) is not None
 
 
 def whole_records(stream: Iterator[Block], width: int, delimiter: str) -> Iterator[Block]:
