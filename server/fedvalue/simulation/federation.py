@@ -138,7 +138,7 @@ def make_federation(
 
 
 def _left_out(reports: list[LoadReport]) -> tuple[str, ...]:
-    """Add up what was left out; a simulation may show it, because its patients are not protected from itself."""
+    """Add up what was left out: a simulation may show it, nobody is protected from his own simulation."""
     read: Counter[str] = Counter()
     lost: Counter[tuple[str, str]] = Counter()
     for table in (table for report in reports for table in report.tables):
