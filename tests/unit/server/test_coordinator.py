@@ -187,6 +187,24 @@ def test_two_nodes_that_claim_one_site_are_one_site(hospitals: Hospitals) -> Non
         assert sum(entry.kind == "debit" for entry in ledger.entries()) == 1
 
 
+def test_a_copied_approval_displaces_nobody(hospitals: Hospitals) -> None:
+    # Approvals stand in every evidence package; s01's is shown by the node that asks first, without s01's key.
+    app = make_app(noon)
+    copied = (hospitals.home("s01").study_folder(digest(FIVE)) / "approval.json").read_text()
+
+    def thief(message: Message, context: Context) -> Message:
+        found = Wire.reply(app(message, context).content)
+        assert isinstance(found, EnrolReply)
+        return Message(Wire.pack(EnrolReply("s01", copied, found.signature)), reply_to=message)
+
+    made = nodes(hospitals, s05=None)
+    first = {2: LocalNode(thief, {SITE_HOME: str(hospitals.folder / "s02")})}
+    found = enrolled(hospitals, {**first, **{number + 10: node for number, node in made.items()}})
+    assert set(found.nodes) == {"s01", "s02", "s03", "s04"}
+    assert found.nodes["s01"] == 12
+    assert found.refusals == {"node 2": "reply_invalid"}
+
+
 def approving(change: Callable[[Approval], Approval], hospitals: Hospitals, site: str) -> LocalNode:
     """A node that changes its approval and otherwise answers as its site would."""
     app = make_app(noon)
@@ -198,7 +216,8 @@ def approving(change: Callable[[Approval], Approval], hospitals: Hospitals, site
             return reply
         approval = change(Approval.model_validate_json(found.approval))
         return Message(
-            Wire.pack(EnrolReply(approval.site, approval.model_dump_json(), "{}")), reply_to=message
+            Wire.pack(EnrolReply(approval.site, approval.model_dump_json(), found.signature)),
+            reply_to=message,
         )
 
     return LocalNode(node, {SITE_HOME: str(hospitals.folder / site)})
