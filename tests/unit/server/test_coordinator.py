@@ -188,7 +188,7 @@ def test_two_nodes_that_claim_one_site_are_one_site(hospitals: Hospitals) -> Non
 
 
 def test_a_copied_approval_displaces_nobody(hospitals: Hospitals) -> None:
-    # Approvals stand in every evidence package; s01's is shown by the node that asks first, without s01's key.
+    # Approvals stand in every evidence package; a node shows s01's first, without s01's key.
     app = make_app(noon)
     copied = (hospitals.home("s01").study_folder(digest(FIVE)) / "approval.json").read_text()
 
