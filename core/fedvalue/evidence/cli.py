@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedvalue.analyses.estimate import Stratum
 from fedvalue.errors import EvidenceError
 from fedvalue.evidence import documents, sealing
 from fedvalue.evidence.chain import Following, verify_chain
@@ -97,7 +98,7 @@ def _summary(package: EvidencePackage) -> list[tuple[str, str]]:
     for conclusion in package.conclusions:
         lines.append(("analysis", conclusion.label))
         for stratum in conclusion.strata:
-            lines.append(("", f"  {stratum.name}: {stratum.status.replace('_', ' ')}"))
+            lines.append(("", f"  {stratum.name}: {stratum.status.replace('_', ' ')}{_why(stratum)}"))
             if stratum.released.keys() >= {"success", "failure", "missing"}:
                 total = sum(stratum.released[cell].value for cell in ("success", "failure", "missing"))
                 lines[-1] = ("", f"{lines[-1][1]}, {banded(total)} patients")
@@ -107,6 +108,17 @@ def _summary(package: EvidencePackage) -> list[tuple[str, str]]:
                 )
                 lines.append(("", f"    {name} {one.value:.4g} {one.unit}{interval}"))
     return lines
+
+
+def _why(stratum: Stratum) -> str:
+    """Why there is no estimate, and what would do."""
+    would = []
+    if stratum.remedy is not None and stratum.remedy.epsilon is not None:
+        would.append(f"a study epsilon of {stratum.remedy.epsilon:.3g}")
+    if stratum.remedy is not None and stratum.remedy.patients is not None:
+        would.append(f"{stratum.remedy.patients:.0f} patients")
+    reason = f" ({stratum.reason})" if stratum.reason else ""
+    return reason + (f"; {' or '.join(would)} would do" if would else "")
 
 
 def _epsilon(value: float | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,7 @@ from fedvalue.payment import proposal as proposals
 from fedvalue.payment.deciding import decide as decide_on
 from fedvalue.payment.decision import Decision, load_decision
 from fedvalue.payment.replay import replay as make_again
-from fedvalue.study.keys import load_key
+from fedvalue.study.keys import load_key, make_key
 
 app = typer.Typer(no_args_is_help=True, help="Decide, approve and replay payment standards.")
 
@@ -45,7 +46,8 @@ def decide(
     standards: Standards = None,
     on: Day = None,
     key: Annotated[
-        Path | None, typer.Option(help="The payer's Ed25519 key; without it nothing is signed or proposed.")
+        Path | None,
+        typer.Option(help="The payer's Ed25519 key, made if it is not there; without it nothing is signed."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -71,7 +73,7 @@ def decide(
         raise PaymentError(
             "the study moves no payment standard", where=str(evidence), do="name one with --standard"
         )
-    signer = load_key(key) if key is not None else None
+    signer = None if key is None else _signer(key)
     file = standard_file.read(name, standards)
     decision = decide_on(package, file, _day(on), key=signer, coordinator_key=coordinator)
     written = [] if out is None else [out / "decision.json"]
@@ -88,6 +90,11 @@ def decide(
     _print_decision(decision)
     for path in written:
         typer.echo(f"wrote {path}")
+
+
+def _signer(key: Path) -> Ed25519PrivateKey:
+    """Read the payer's key, or make it where there is none."""
+    return load_key(key) if key.exists() else make_key(key)
 
 
 @app.command()
