@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from fedvalue.client.governance.approvals import affords, examine, require_budget
 from fedvalue.client.governance.approvals import approve as approve_study
-from fedvalue.client.governance.approvals import examine, require_budget
 from fedvalue.client.governance.approvals import withdraw as withdraw_study
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.policy import Policy
@@ -19,7 +19,7 @@ from fedvalue.client.ledger_cli import audit_app, ledger_app
 from fedvalue.client.records.snapshot import build
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements
-from fedvalue.planning.words import in_words, own_share_units, preview
+from fedvalue.planning.words import in_words, preview
 from fedvalue.privacy import accounting
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import CLEAR_SUM
@@ -116,7 +116,7 @@ def check(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = Fa
     with opened.ledger() as ledger:
         left = ledger.remaining_units()
     facts = preview(read, plan)
-    enough = left >= own_share_units(plan)
+    enough = affords(opened, plan)
     epsilon_left = accounting.epsilon(left, opened.policy.budget.delta)
     if as_json:
         typer.echo(

@@ -24,6 +24,7 @@ from fedvalue.errors import (
     MessageInvalid,
     OutputError,
     PolicyForbids,
+    PrivacyError,
     Refusal,
     ReleaseUnknown,
     RosterMismatch,
@@ -33,7 +34,7 @@ from fedvalue.errors import (
 from fedvalue.evidence import statements
 from fedvalue.planning.plan import PlannedRelease
 from fedvalue.privacy import accounting
-from fedvalue.privacy.randomness import NoiseSource, SystemNoise
+from fedvalue.privacy.randomness import NoiseSource, SystemNoise, require_production
 from fedvalue.strategies.secure_aggregation.clear_sum import share
 from fedvalue.strategies.secure_aggregation.messages import (
     NONCE,
@@ -105,6 +106,10 @@ class SiteHandler:
         return found
 
     def _release(self, request: ReleaseRequest) -> ReleaseReply:
+        with self.home.locked():  # a retransmission waits for the answer it repeats; so does a withdrawal
+            return self._one_release(request)
+
+    def _one_release(self, request: ReleaseRequest) -> ReleaseReply:
         found = self._approved(request.study_hash, request.roster_hash)
         release = found.plan.release(request.release)
         if request.specification != found.plan.specification(release):
@@ -115,10 +120,13 @@ class SiteHandler:
             raise PolicyForbids("the officer did not approve that the sum travels in clear")
         policy = self.home.policy
         repeatable = policy.simulation and "seeded_noise" in policy.unsafe
-        if not isinstance(self.noise, SystemNoise) and not repeatable:
-            raise PolicyForbids("the noise can be repeated by whoever knows its seed")
+        if not repeatable:
+            try:
+                require_production(self.noise)
+            except PrivacyError as error:
+                raise PolicyForbids("the noise can be repeated by whoever knows its seed") from error
         site = self.home.policy.site
-        with self.home.locked(), self.home.ledger() as ledger:
+        with self.home.ledger() as ledger:
             debit = self._debit(found, release, request.attempt)
             receipt = ledger.debit(debit)
             vector = ledger.reply_for(receipt)

@@ -159,15 +159,16 @@ def approve(
     return approval, snapshot
 
 
-def require_budget(home: SiteHome, plan: Plan) -> None:
-    """Refuse a plan that the ledger cannot pay for to its end, spare attempts included.
+def affords(home: SiteHome, plan: Plan) -> bool:
+    """Tell whether the ledger can pay for a plan to its end, spare attempts included.
+
+    What the study was charged already counts as paid.
 
     Raises:
-      BudgetSpent: the budget that is left, and what this study was charged already, are less than its price.
       LedgerError: the ledger cannot be read.
     """
     if plan.exact:
-        return
+        return True
     with home.ledger() as ledger:
         paid = sum(
             entry.price.rho_units or 0
@@ -175,7 +176,17 @@ def require_budget(home: SiteHome, plan: Plan) -> None:
             if entry.kind == "debit" and entry.attempt[0] == plan.study_hash
         )
         left = ledger.remaining_units()
-    if left + paid < own_share_units(plan):
+    return left + paid >= own_share_units(plan)
+
+
+def require_budget(home: SiteHome, plan: Plan) -> None:
+    """Refuse a plan that the ledger cannot pay for; see `affords`.
+
+    Raises:
+      BudgetSpent: it cannot.
+      LedgerError: the ledger cannot be read.
+    """
+    if not affords(home, plan):
         raise BudgetSpent(
             "the budget that is left is not enough for this study",
             where="ledger",
@@ -199,12 +210,13 @@ def withdraw(home: SiteHome, study_hash: str) -> bool:
     folder = home.study_folder(study_hash)
     if _HASH.fullmatch(study_hash) is None or not (folder / "approval.json").exists():
         raise NotApproved("the study is not approved here", where=study_hash[:64])
-    with home.ledger() as ledger:
-        asked = any(e.kind == "debit" and e.attempt[0] == study_hash for e in ledger.entries())
-    (folder / "approval.json").unlink()
-    if not asked:
-        (folder / FROZEN).unlink(missing_ok=True)
-        snapshot_path(folder, study_hash).unlink(missing_ok=True)
+    with home.locked():  # a release under way is finished first
+        with home.ledger() as ledger:
+            asked = any(e.kind == "debit" and e.attempt[0] == study_hash for e in ledger.entries())
+        (folder / "approval.json").unlink()
+        if not asked:
+            (folder / FROZEN).unlink(missing_ok=True)
+            snapshot_path(folder, study_hash).unlink(missing_ok=True)
     AuditLog(home.audit_file, home.clock).write("withdrawn", study=study_hash)
     return not asked
 
