@@ -8,10 +8,10 @@ noise the conclusion equals the reference; with noise the interval covers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,27 @@ class Ask:
       label: Unique in its analysis.
       blocks: What is asked, with bounds; prices are the plan's business.
       weights: Share of the analysis' budget for each block, summing to 1.
+      public_size: How many public numbers travel with the question; 0 where it is fixed in advance.
+      public: Those numbers, shape ``(public_size,)``: what earlier releases said, such as the coefficients
+        of a Newton step. The bound holds for any finite ones, because the coordinator chooses them.
     """
 
     label: str
     blocks: tuple[Block, ...]
     weights: tuple[Fraction, ...]
+    public_size: int = 0
+    public: tuple[float, ...] = ()
+
+    def given(self, values: Iterable[float]) -> Self:
+        """Return the question with its public numbers.
+
+        Raises:
+          ValueError: there are more or fewer than ``public_size``.
+        """
+        public = tuple(float(value) for value in values)
+        if len(public) != self.public_size:
+            raise ValueError(f"{self.label} takes {self.public_size} public numbers, not {len(public)}")
+        return replace(self, public=public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,11 @@ NoisySum = Mapping[str, NoisyBlock]
 """Block name to its released sum."""
 
 SumOf = Callable[[Ask], NoisySum]
-"""Asks the federation; each call is one private sum."""
+"""Asks the federation; each call is one private sum.
+
+An analysis asks its rounds in order, each at most once, and may stop early. It must be a pure function of
+what it is told: it is called again from the start whenever one more of its rounds has been opened.
+"""
 
 Scaling = Mapping[str, Fraction]
 """Block name to gamma."""
@@ -119,7 +139,10 @@ class Analysis(Protocol):
         """What will be asked at most, in order."""
 
     def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
-        """Site half: for each block the clipped integer sum over the patients, shape ``(dimension,)``."""
+        """Site half: for each block the clipped integer sum over the patients, shape ``(dimension,)``.
+
+        ``ask.public`` holds the question's public numbers, any finite ones.
+        """
 
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
         """Coordinator half: what the noisy sums say."""

@@ -1,32 +1,54 @@
-"""From the analyses of a study file to the objects that run them."""
+"""From the questions of a study file to the analyses that answer them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fedvalue.analyses.analysis import Analysis
 from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.analyses.proportion import ProportionByGroup
 from fedvalue.errors import StudyInvalid
-from fedvalue.study.endpoints import Binary, TimeToEvent
 from fedvalue.study.model import duration_days
-from fedvalue.study.schema import Analysis as Spec
-from fedvalue.study.schema import Proportion, Study
+from fedvalue.study.questions.kaplan_meier import KaplanMeier
+from fedvalue.study.questions.proportion import Proportion
+from fedvalue.study.questions.question import Measured, Question, entry_at_origin
+from fedvalue.study.schema import Study
 
 
-def analysis_of(study: Study, spec: Spec) -> Analysis:
-    """Return the analysis that ``spec`` of ``study`` asks for.
+def _proportion(spec: Proportion, measured: Measured) -> Analysis:
+    groups = Groups.of(spec.by, measured.variables)
+    return ProportionByGroup(spec.endpoint, groups, measured.binary(spec.endpoint).missing)
+
+
+def _kaplan_meier(spec: KaplanMeier, measured: Measured) -> Analysis:
+    groups = Groups.of(spec.by, measured.variables)
+    edges = measured.time_to_event(spec.endpoint).edges
+    at_origin = entry_at_origin(spec.endpoint, spec.by, measured)
+    return KaplanMeierByGroup(
+        spec.endpoint, groups, edges, at_origin, tuple(duration_days(time) for time in spec.at)
+    )
+
+
+BUILDERS: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
+    Proportion: _proportion,
+    KaplanMeier: _kaplan_meier,
+}
+"""For each kind of question, what answers it."""
+
+
+def analysis_of(question: Question, measured: Measured) -> Analysis:
+    """Return the analysis that answers ``question``.
 
     Raises:
-      StudyInvalid: the endpoint does not fit (a validated study never raises).
+      StudyInvalid: the question does not fit what is measured (in a validated study it does).
     """
-    groups = Groups.of(spec.by, study.variables)
-    endpoint = study.endpoints[spec.endpoint]
-    if isinstance(spec, Proportion) and isinstance(endpoint, Binary):
-        return ProportionByGroup(spec.endpoint, groups, endpoint.missing)
-    if not isinstance(spec, Proportion) and isinstance(endpoint, TimeToEvent):
-        at = tuple(duration_days(time) for time in spec.at)
-        return KaplanMeierByGroup(spec.endpoint, groups, endpoint.edges, study.entry_at_origin(spec), at)
-    raise StudyInvalid(f"{spec.kind} cannot use the endpoint {spec.endpoint!r}", where="analyses")
+    try:
+        question.require_fits(measured)
+    except ValueError as error:
+        raise StudyInvalid(str(error), where="analyses") from error
+    return BUILDERS[type(question)](question, measured)
 
 
 def analyses_of(study: Study) -> tuple[Analysis, ...]:
@@ -35,7 +57,7 @@ def analyses_of(study: Study) -> tuple[Analysis, ...]:
     Raises:
       StudyInvalid: two analyses ask the same.
     """
-    found = tuple(analysis_of(study, spec) for spec in study.analyses)
+    found = tuple(analysis_of(question, study.measured) for question in study.analyses)
     labels = [analysis.label for analysis in found]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise StudyInvalid(f"two analyses ask for {twice[0]}", where="analyses", do="leave one of them out")

@@ -74,6 +74,44 @@ class Curve(Value):
     ends: float | None = None
 
 
+class Series(Value):
+    """A line over something: a calibration curve, a histogram, months, thresholds.
+
+    Attributes:
+      x: Where, in increasing order, shape ``(k,)``.
+      x_unit: Unit of ``x``: ``days``, ``months``, ``predicted probability``, ``CNY``, ...
+      values: The line, shape ``(k,)``.
+      unit: Unit of ``values``.
+      lower: Lower ends of pointwise 95 % intervals; empty where there are none.
+      upper: Upper ends.
+      sampling_variance: V_s of each value; empty where there is none.
+      privacy_variance: V_dp of each value.
+    """
+
+    x: tuple[float, ...]
+    x_unit: str
+    values: tuple[float, ...]
+    unit: str
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
+    sampling_variance: tuple[float, ...] = ()
+    privacy_variance: tuple[float, ...] = ()
+
+
+class Joint(Value):
+    """How the errors of a stratum's named estimates go together, each kind apart.
+
+    Attributes:
+      names: Of the estimates, length k; each is in `Stratum.estimates`.
+      sampling: Covariance by sampling, shape ``(k, k)``, symmetric, in the product of the units.
+      privacy: Covariance by privacy noise, shape ``(k, k)``.
+    """
+
+    names: tuple[str, ...]
+    sampling: tuple[tuple[float, ...], ...]
+    privacy: tuple[tuple[float, ...], ...]
+
+
 class Remedy(Value):
     """What would make an estimate possible.
 
@@ -98,6 +136,9 @@ class Stratum(Value):
       released: The released coordinates (counts) behind the estimates.
       estimates: Named estimates.
       curve: Survival curve, for time-to-event analyses.
+      series: Other lines, by name.
+      joint: How the errors of the estimates go together, where an analysis says so; without it they are
+        taken as independent.
     """
 
     name: str
@@ -107,6 +148,8 @@ class Stratum(Value):
     released: dict[str, Released] = {}
     estimates: dict[str, Estimate] = {}
     curve: Curve | None = None
+    series: dict[str, Series] = {}
+    joint: Joint | None = None
 
 
 class Conclusion(Value):

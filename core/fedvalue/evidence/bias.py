@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from fedvalue.evidence.package import BiasChecklist, BiasItem
 from fedvalue.study.endpoints import TimeToEvent
-from fedvalue.study.schema import KaplanMeier, Study
+from fedvalue.study.questions.question import entry_at_origin
+from fedvalue.study.schema import Study
 
 
 def bias_checklist(study: Study) -> BiasChecklist:
     """Return what is known of five biases from the study's design alone."""
-    delayed = [a for a in study.analyses if isinstance(a, KaplanMeier) and not study.entry_at_origin(a)]
+    timed = [item for question in study.analyses for item in question.times()]
+    delayed = [name for name, used in timed if not entry_at_origin(name, used, study.measured)]
     times = any(isinstance(endpoint, TimeToEvent) for endpoint in study.endpoints.values())
     variants = [name for name, variable in study.variables.items() if variable.variant is not None]
-    grouped = any(spec.by for spec in study.analyses)
+    grouped = any(getattr(question, "by", ()) for question in study.analyses)
     return BiasChecklist(
         confounding=_open(
             "Groups are compared as they are, without adjustment: a difference is not an effect."

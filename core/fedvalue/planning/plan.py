@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fedvalue.analyses.analysis import Analysis, Ask, Scaling, Terms
 from fedvalue.analyses.catalogue import analyses_of
 from fedvalue.analyses.cohort import Cohort
-from fedvalue.errors import PrivacyError, ReleaseUnknown, TooFewSites
+from fedvalue.errors import MessageInvalid, PrivacyError, ReleaseUnknown, TooFewSites
 from fedvalue.privacy import accounting
 from fedvalue.privacy.quantise import ring_fits
 from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, scales
@@ -28,6 +28,12 @@ from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
 from fedvalue.study.file import digest
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
+
+PUBLIC_WORD = 8
+"""Bytes of one public number, a little-endian float64."""
+
+MOST_PUBLIC = 1e15
+"""Largest public number; any that an analysis sends is far below."""
 
 EXACT_GAMMA = Fraction(2**30)
 """Scale of every block under the `Unsafe` switch that turns noise off."""
@@ -69,6 +75,45 @@ class PlannedRelease:
         """Number of coordinates."""
         return sum(block.dimension for block in self.blocks)
 
+    @property
+    def public_size(self) -> int:
+        """How many public numbers travel with the release."""
+        return sum(part.ask.public_size for part in self.parts)
+
+    def charged_units(self, *, clear_sum: bool) -> int:
+        """Return what one attempt takes from each site's ledger, in 2^-40 zCDP.
+
+        Against the coordinator, m honest shares of noise protect a private sum; in a clear sum (`Unsafe`) it
+        is the site's own share alone.
+        """
+        if self.exact:
+            return 0
+        return self.scales.rho_units(1 if clear_sum else None)
+
+    def require_public(self, public: bytes) -> None:
+        """Check the public numbers that a coordinator sends along.
+
+        Args:
+          public: ``public_size`` little-endian float64.
+
+        Raises:
+          MessageInvalid: another length, or a number that is not finite or is past 1e15.
+        """
+        if len(public) != PUBLIC_WORD * self.public_size:
+            raise MessageInvalid(f"{self.label} takes {self.public_size} public numbers")
+        values = np.frombuffer(public, dtype="<f8")
+        if not np.all(np.abs(values) <= MOST_PUBLIC):
+            raise MessageInvalid("a public number is not finite or is too large")
+
+    def asks(self, public: bytes = b"") -> tuple[tuple[Part, Ask], ...]:
+        """Return each part with its ask, the public numbers filled in."""
+        values, start, found = np.frombuffer(public, dtype="<f8").tolist(), 0, []
+        for part in self.parts:
+            size = part.ask.public_size
+            found.append((part, part.ask.given(values[start : start + size])))
+            start += size
+        return tuple(found)
+
     def slices(self) -> dict[str, tuple[slice, Fraction]]:
         """Return for each block its coordinates and its gamma."""
         found, start = {}, 0
@@ -77,13 +122,22 @@ class PlannedRelease:
             start += block.dimension
         return found
 
-    def contribution(self, cohort: Cohort) -> NDArray[np.int64]:
-        """Site half of the whole release: the clipped integer sum of the site's patients, no noise yet."""
+    def contribution(self, cohort: Cohort, public: bytes = b"") -> NDArray[np.int64]:
+        """Site half of the whole release: the clipped integer sum of the site's patients, no noise yet.
+
+        Args:
+          cohort: The site's frozen rows.
+          public: The release's public numbers, as in `require_public`.
+
+        Raises:
+          MessageInvalid: see `require_public`.
+        """
+        self.require_public(public)
         total = np.zeros(self.dimension, dtype=np.int64)
         where = self.slices()
-        for part in self.parts:
+        for part, ask in self.asks(public):
             scaling: Scaling = {b.name: where[block_name(part, b)][1] for b in part.ask.blocks}
-            for name, values in part.analysis.contribution(cohort, part.ask, scaling).items():
+            for name, values in part.analysis.contribution(cohort, ask, scaling).items():
                 block = next(b for b in part.ask.blocks if b.name == name)
                 total[where[block_name(part, block)][0]] = values
         return total
@@ -129,7 +183,7 @@ class Plan:
         )
 
     def specification(self, release: PlannedRelease) -> str:
-        """Return the SHA-256 of everything that fixes a release, 64 hexadecimal digits."""
+        """Return the SHA-256 of everything that fixes a release in advance, 64 hexadecimal digits."""
         t = self.thresholds
         content: dict[str, Any] = {
             "study": self.study_hash,
@@ -151,12 +205,26 @@ class Plan:
                 for b, g in zip(release.blocks, release.scales.gammas, strict=True)
             ],
         }
+        if release.public_size:
+            content["public"] = release.public_size
         return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
-def lowered(plan: Plan) -> frozenset[str]:
-    """Return what lowers the protection in a run of this plan; every officer must have approved it."""
-    return frozenset({CLEAR_SUM, NO_NOISE} if plan.exact else {CLEAR_SUM})
+def lowered(plan: Plan, *, clear_sum: bool) -> frozenset[str]:
+    """Return what lowers the protection in a run of this plan; every officer must have approved it.
+
+    Args:
+      plan: The plan.
+      clear_sum: True if each site's share reaches the coordinator unmasked, as only a simulation may.
+    """
+    return frozenset({CLEAR_SUM} if clear_sum else ()) | frozenset({NO_NOISE} if plan.exact else ())
+
+
+def question(specification: str, public: bytes) -> str:
+    """Return the SHA-256 of a release with its public numbers; of one without them, ``specification``."""
+    if not public:
+        return specification
+    return hashlib.sha256(bytes.fromhex(specification) + hashlib.sha256(public).digest()).hexdigest()
 
 
 def block_name(part: Part, block: Block) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.privacy import accounting
 from fedvalue.privacy.release import LOG2_SCALE, RHO_UNIT
-from fedvalue.study.endpoints import Binary, TimeToEvent
-from fedvalue.study.schema import KaplanMeier, Proportion, Study
+from fedvalue.study.schema import Study
 
 
 def preview(study: Study, plan: Plan) -> dict[str, Any]:
@@ -41,6 +40,16 @@ def preview(study: Study, plan: Plan) -> dict[str, Any]:
     }
 
 
+def site_share_units(plan: Plan, *, clear_sum: bool) -> int:
+    """Return what a whole plan and every spare attempt take from one site's ledger, in 2^-40 zCDP.
+
+    Args:
+      plan: The plan.
+      clear_sum: True if the site's share would travel unmasked, protected by its own noise alone.
+    """
+    return plan.attempts * sum(release.charged_units(clear_sum=clear_sum) for release in plan.releases)
+
+
 def own_share_units(plan: Plan) -> int:
     """Return the price of one site's own share over a whole plan and every spare attempt, in 2^-40 zCDP."""
     return plan.attempts * sum(release.scales.rho_units(1) for release in plan.releases)
@@ -68,26 +77,10 @@ def _blocks(release: PlannedRelease, sites: int) -> list[dict[str, Any]]:
 
 def analyses_in_words(study: Study) -> list[str]:
     """Return a sentence for each analysis."""
-    found = []
-    for spec in study.analyses:
-        endpoint = study.endpoints[spec.endpoint]
-        groups = f", by {' and '.join(spec.by)}" if spec.by else ""
-        share = f"{spec.budget * 100:.3g}% of the budget"
-        if isinstance(spec, Proportion) and isinstance(endpoint, Binary):
-            missing = (
-                "a missing outcome counts as failure"
-                if endpoint.missing == "non_response"
-                else "missing outcomes are left out"
-            )
-            how = endpoint.what or f"column {endpoint.column}"
-            found.append(f"The share of patients with {spec.endpoint} ({how}){groups}; {missing}; {share}.")
-        if isinstance(spec, KaplanMeier) and isinstance(endpoint, TimeToEvent):
-            entry = "day zero" if study.entry_at_origin(spec) else "the day of their genomic report"
-            found.append(
-                f"Survival without {' or '.join(endpoint.events)} over {endpoint.until}, "
-                f"in steps of {endpoint.grid}{groups}; patients count from {entry}; {share}."
-            )
-    return found
+    return [
+        f"{question.in_words(study.measured)}; {question.budget * 100:.3g}% of the budget."
+        for question in study.analyses
+    ]
 
 
 def in_words(study: Study, plan: Plan) -> str:

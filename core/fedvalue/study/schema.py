@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from datetime import date
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from fedvalue.study.cohort import Cohort, Variable
-from fedvalue.study.endpoints import Binary, Endpoint, TimeToEvent
+from fedvalue.study.endpoints import Endpoint
 from fedvalue.study.governance import Governance
-from fedvalue.study.model import Duration, Line, Name, Part, StudyId, duration_days
-
-MAX_GROUPS = 200
-"""Most groups of one analysis: past it every group is too small to be reported."""
+from fedvalue.study.model import Line, Name, Part, StudyId
+from fedvalue.study.questions.kaplan_meier import KaplanMeier
+from fedvalue.study.questions.proportion import Proportion
+from fedvalue.study.questions.question import Measured
 
 
 class Text(Part):
@@ -117,30 +116,13 @@ class Federation(Part):
     min_released_patients: int = Field(default=50, ge=1)
 
 
-class Proportion(Part):
-    """Share of patients with a binary outcome, by group."""
-
-    kind: Literal["proportion"]
-    endpoint: Name
-    by: tuple[Name, ...] = Field(default=(), strict=False)
-    budget: float = Field(gt=0, le=1)
-
-
-class KaplanMeier(Part):
-    """Survival curve, median and restricted mean, by group.
-
-    Attributes:
-      at: Times at which survival is stated, such as ``["6 months"]``.
-    """
-
-    kind: Literal["kaplan_meier"]
-    endpoint: Name
-    by: tuple[Name, ...] = Field(default=(), strict=False)
-    at: tuple[Duration, ...] = Field(default=(), strict=False)
-    budget: float = Field(gt=0, le=1)
-
-
 Analysis = Annotated[Proportion | KaplanMeier, Field(discriminator="kind")]
+"""One question; a new kind is a page in ``questions`` and stands here."""
+
+KINDS: tuple[str, ...] = tuple(
+    get_args(question.model_fields["kind"].annotation)[0] for question in get_args(get_args(Analysis)[0])
+)
+"""Every kind of analysis that a study can ask for."""
 
 
 class Payment(Part):
@@ -200,31 +182,11 @@ class Study(Part):
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
-        for position, analysis in enumerate(self.analyses):
-            where = f"analyses[{position}]"
-            wanted = Binary if isinstance(analysis, Proportion) else TimeToEvent
-            endpoint = self.endpoints.get(analysis.endpoint)
-            if not isinstance(endpoint, wanted):
-                kind = "binary" if wanted is Binary else "time_to_event"
-                fitting = sorted(n for n, e in self.endpoints.items() if isinstance(e, wanted))
-                raise ValueError(
-                    f"{where}.endpoint = {analysis.endpoint!r} is no {kind} endpoint; there are {fitting}"
-                )
-            if len(set(analysis.by)) != len(analysis.by):
-                raise ValueError(f"{where}.by names a variable twice")
-            for name in analysis.by:
-                if name not in self.variables or not self.variables[name].categorical:
-                    fitting = sorted(n for n, v in self.variables.items() if v.categorical)
-                    raise ValueError(f"{where}.by = {name!r} is no variable with levels; there are {fitting}")
-            groups = math.prod(len(self.variables[name].levels) for name in analysis.by)
-            if groups > MAX_GROUPS:
-                raise ValueError(f"{where}.by makes {groups} groups; at most {MAX_GROUPS} are allowed")
-            if isinstance(analysis, KaplanMeier) and isinstance(endpoint, TimeToEvent):
-                for time in analysis.at:
-                    if duration_days(time) > endpoint.edges[-1]:
-                        raise ValueError(
-                            f"{where}.at = {time!r} is past the endpoint's until = {endpoint.until!r}"
-                        )
+        for position, question in enumerate(self.analyses):
+            try:
+                question.require_fits(self.measured)
+            except ValueError as error:
+                raise ValueError(f"analyses[{position}].{error}") from error
         return self
 
     @model_validator(mode="after")
@@ -258,15 +220,7 @@ class Study(Part):
                     )
         return self
 
-    def entry_at_origin(self, analysis: KaplanMeier) -> bool:
-        """Tell whether everybody enters at time zero in this analysis.
-
-        A variant is known only from its report on, so with a variant among the groups the default is
-        delayed entry (left truncation) unless the endpoint says otherwise.
-        """
-        endpoint = self.endpoints[analysis.endpoint]
-        if not isinstance(endpoint, TimeToEvent):
-            raise TypeError("a Kaplan-Meier analysis has a time-to-event endpoint")
-        if endpoint.entry is not None:
-            return endpoint.entry == "origin"
-        return not any(self.variables[name].variant is not None for name in analysis.by)
+    @property
+    def measured(self) -> Measured:
+        """What is measured on each patient."""
+        return Measured(self.variables, self.endpoints)

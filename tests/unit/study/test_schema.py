@@ -9,7 +9,8 @@ import pytest
 
 from fedvalue.errors import StudyInvalid
 from fedvalue.study.file import MAX_BYTES, load, parse
-from fedvalue.study.schema import KaplanMeier
+from fedvalue.study.questions.kaplan_meier import KaplanMeier
+from fedvalue.study.questions.question import entry_at_origin
 from tests.agreement import FULL, changed, study
 
 DRUG_INDEX = 'index = { first = "drug", codes = ["L01EB*"] }'
@@ -365,7 +366,7 @@ def test_with_a_variant_among_the_groups_entry_is_delayed_unless_the_study_says(
     )
     analysis = read.analyses[1]
     assert isinstance(analysis, KaplanMeier)
-    assert read.entry_at_origin(analysis) is at_origin
+    assert entry_at_origin(analysis.endpoint, analysis.by, read.measured) is at_origin
 
 
 def test_a_study_is_read_in_the_language_that_there_is() -> None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import rfc8785
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fedvalue.errors import PolicyForbids, StudyInvalid
 from fedvalue.planning.plan import Plan
 from fedvalue.study.model import Part
 from fedvalue.study.roster import SITE_ID
-from fedvalue.study.schema import Study
+from fedvalue.study.schema import KINDS, Study
 from fedvalue.study.toml import listed, load_toml, quoted
 
-AnalysisKind = Literal["proportion", "kaplan_meier"]
+
+def _known(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is no kind of analysis; there are {list(KINDS)}")
+    return kind
+
+
+AnalysisKind = Annotated[str, AfterValidator(_known)]
 UnsafeKind = Literal["clear_sum", "no_noise", "seeded_noise"]
 
 
@@ -53,7 +60,7 @@ class Policy(Part):
     entity: str = Field(min_length=1)
     operator: str = Field(min_length=1)
     budget: Budget
-    analyses: tuple[AnalysisKind, ...] = Field(default=("proportion", "kaplan_meier"), strict=False)
+    analyses: tuple[AnalysisKind, ...] = Field(default=KINDS, strict=False)
     profiles: tuple[Literal["none", "cn", "eu", "us"], ...] = Field(default=("cn", "eu", "us"), strict=False)
     unsafe: tuple[UnsafeKind, ...] = Field(default=(), strict=False)
     study_signers: tuple[str, ...] = Field(default=(), strict=False)

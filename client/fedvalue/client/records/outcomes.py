@@ -14,7 +14,8 @@ from fedvalue.analyses.cohort import BinaryOutcome, SurvivalOutcome
 from fedvalue.client.records.selection import integers, person_column, require_tables
 from fedvalue.client.records.store import EVERY_GENE
 from fedvalue.study.endpoints import Binary, TimeToEvent
-from fedvalue.study.schema import KaplanMeier, Study
+from fedvalue.study.questions.question import entry_at_origin
+from fedvalue.study.schema import Study
 
 BEST_FIRST = ("CR", "PR", "SD", "PD")
 """Assessments from the best to the worst; NE says that nothing could be assessed and never counts."""
@@ -148,11 +149,11 @@ FROM line ORDER BY position""",  # noqa: S608 (own text; every value of the stud
 
 def _delaying_genes(study: Study, name: str, endpoint: TimeToEvent) -> tuple[str, ...] | None:
     """Return the genes whose report delays entry, ``()`` for any; None where everybody enters at 0."""
-    analyses = [item for item in study.analyses if isinstance(item, KaplanMeier) and item.endpoint == name]
+    timed = [item for question in study.analyses for item in question.times() if item[0] == name]
     stated = endpoint.entry == "later of origin and test report"
-    if not stated and all(study.entry_at_origin(item) for item in analyses):
+    if not stated and all(entry_at_origin(name, used, study.measured) for _, used in timed):
         return None
-    groups = [study.variables[variable] for item in analyses for variable in item.by]
+    groups = [study.variables[variable] for _, used in timed for variable in used]
     genes = {variable.variant.gene for variable in groups if variable.variant is not None}
     genes = genes or {item.variant.gene for item in study.variables.values() if item.variant is not None}
     return tuple(sorted(genes))

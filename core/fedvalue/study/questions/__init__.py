@@ -1,0 +1,1 @@
+"""What a study asks: one page for each kind of analysis."""
