@@ -42,13 +42,14 @@ demo: $(VENV)/.base ## six made-up hospitals, one study, one decision; writes ou
 test: $(VENV)/.test ## run the tests; ARGS='-k survival' runs some of them
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/.check ## format, lint, types, import rules, and the wheel tried outside the checkout
+check: $(VENV)/.check ## format, lint, types, protos, import rules, and the wheel tried outside the checkout
 	@status=0; \
 	run() { echo "== $$1"; shift; "$$@" || status=1; }; \
 	run "format"       $(BIN)/ruff format --quiet --check .; \
 	run "lint"         $(BIN)/ruff check --quiet .; \
 	run "types"        $(BIN)/mypy; \
 	run "types"        $(BIN)/mypy .ci/wheel.py; \
+	run "protos"       $(BIN)/python .ci/protos.py; \
 	run "import rules" $(BIN)/lint-imports --no-cache --no-logo; \
 	run "wheel"        $(BIN)/python .ci/wheel.py; \
 	test $$status = 0 && echo "make check: all good" || { echo "make check: something above failed"; exit 1; }

@@ -3,9 +3,10 @@
 A module of ``proofs/keys`` is one proof, and its name is the proof's key. It has ``STEPS``, functions that
 each return what they found as JSON, and the function ``report``, which turns what all of them found into a
 page and a list of promises that were broken. A finished step is kept in ``out/proofs/KEY`` and not run
-again, unless a source file of the payment room or the proof itself has changed since. After thirty minutes
-no further step is started; run the same command again to go on. The page names command, commit and versions.
-The exit status is 1 where a promise was broken and 3 where steps are left.
+again, unless the proof itself has changed since, or one of its ``SOURCES``: files and folders from the root,
+by default the payment room. After thirty minutes no further step is started; run the same command again to
+go on. The page names command, commit and versions. The exit status is 1 where a promise was broken and 3
+where steps are left.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ class Report:
     Attributes:
       page: Markdown below the title and the stamp.
       broken: Promises that were not kept, one sentence each.
+      lines: What to print at the end besides.
     """
 
     page: str
     broken: tuple[str, ...]
+    lines: tuple[str, ...] = ()
 
 
 class ProofModule(Protocol):
@@ -73,8 +76,12 @@ def proof_module(key: str) -> ProofModule:
 def source_digest(key: str) -> str:
     """SHA-256 over everything that a step's result may depend on, 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    room = ROOT / "core" / "fedvalue" / "payment"
-    for path in [*sorted(room.rglob("*.py")), Path(__file__).parent / "keys" / f"{key}.py"]:
+    sources: tuple[str, ...] = getattr(proof_module(key), "SOURCES", ("core/fedvalue/payment",))
+    paths = [Path(__file__).parent / "keys" / f"{key}.py"]
+    for source in sources:
+        place = ROOT / source
+        paths += sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    for path in paths:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -135,7 +142,7 @@ def _commit() -> str:
 
     try:
         commit = git("rev-parse", "HEAD").strip()[:12]
-        changed = git("status", "--porcelain", "--", "core", "proofs").strip()
+        changed = git("status", "--porcelain", "--", "core", "strategies", "proofs").strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown (no git here)"
     return f"`{commit}`" + (" with changes that were not committed" if changed else "")
@@ -169,6 +176,8 @@ def main(arguments: Sequence[str]) -> int:
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(f"# {module.TITLE}\n\n{stamp(chosen.key)}\n\n{report.page}", encoding="utf-8")
     console.print(f"wrote {page}")
+    for sentence in report.lines:
+        console.print(sentence, soft_wrap=True)
     for sentence in report.broken:
         console.print(f"broken: {sentence}", style="red")
     return BROKEN if report.broken else 0

@@ -6,19 +6,27 @@ Homes are made once and copied: a home is a folder and knows nothing of where it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from flwr.app import RecordDict
+from flwr.clientapp import ClientApp
 
+from fedvalue.client.app import SITE_HOME, Answer, make_app
 from fedvalue.client.governance.approvals import approve
 from fedvalue.client.governance.policy import Budget, Policy
 from fedvalue.client.home import SiteHome
-from fedvalue.client.records.load import load
+from fedvalue.client.loading import load_records as enter
+from fedvalue.client.node import SiteNode
 from fedvalue.client.records.mapping import load_mapping
 from fedvalue.planning.plan import Plan, make_plan
+from fedvalue.privacy.randomness import NoiseSource
+from fedvalue.server.grids.local import LocalGrid, LocalNode
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
@@ -48,6 +56,9 @@ event = { column = "dead", codes = { "0" = "censored", "1" = "death" } }
 FIVE = study(("min_sites = 3", "min_sites = 5"), ("dropouts = 0", "dropouts = 1"), text=SMALL)
 """Five hospitals, one of which may fail; four must answer. One spare attempt."""
 
+TURNS = threading.Lock()
+"""Two short-lived nodes of one home take turns, as two messages to one SuperNode do."""
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -64,11 +75,13 @@ class Hospitals:
       folder: Folder of their homes.
       study: The study.
       roster: The roster.
+      clear_sum: True if their officers approve sums in clear.
     """
 
     folder: Path
     study: Study
     roster: Roster
+    clear_sum: bool = True
 
     @property
     def plan(self) -> Plan:
@@ -90,8 +103,25 @@ class Hospitals:
 
     def approve(self, *, exact: bool = False) -> None:
         """Let every officer approve the study again; ``exact`` without noise."""
+        unsafe = (*((CLEAR_SUM,) if self.clear_sum else ()), *((NO_NOISE,) if exact else ()))
         for home in self.homes():
-            approve(home, self.study, self.roster, unsafe=(CLEAR_SUM, NO_NOISE) if exact else (CLEAR_SUM,))
+            approve(home, self.study, self.roster, unsafe=unsafe)
+
+    @contextmanager
+    def grid(self, clock: Callable[[], datetime] = noon) -> Iterator[LocalGrid]:
+        """Run every node behind its ClientApp on a grid in this process; nodes are numbered from 2."""
+        with self.running(clock) as nodes:
+            app = make_app(lambda context: nodes[str(context.node_config["site"])].answer)
+            yield LocalGrid({n: LocalNode(app, {"site": s}) for n, s in enumerate(nodes, start=2)})
+
+    @contextmanager
+    def running(self, clock: Callable[[], datetime] = noon) -> Iterator[dict[str, SiteNode]]:
+        """Run the site node of every hospital, by site id."""
+        with ExitStack() as stack:
+            yield {
+                site.id: stack.enter_context(SiteNode(self.folder / site.id, clock))
+                for site in self.roster.site
+            }
 
 
 def make_home(
@@ -123,15 +153,30 @@ def load_records(home: SiteHome, patients: int, seed: int = 0) -> None:
         lines.append(f"P{number},{egfr},{rng.integers(2)},{rng.integers(1, 400)},{rng.integers(2)}")
     (source / "people.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (source / "map.toml").write_text(MAPPING, encoding="utf-8")
-    load(source, load_mapping(source / "map.toml"), home.records_file)
+    enter(home, source, load_mapping(source / "map.toml"))
 
 
 def make_hospitals(
-    folder: Path, agreed: Study = FIVE, count: int = 5, *, simulation: bool = True
+    folder: Path, agreed: Study = FIVE, count: int = 5, *, simulation: bool = True, clear_sum: bool = True
 ) -> Hospitals:
     """Make hospitals ``s01``, ``s02``, ... that approved ``agreed``."""
     names = [f"s{number:02d}" for number in range(1, count + 1)]
     homes = [make_home(folder, name, simulation=simulation) for name in names]
-    made = Hospitals(folder, agreed, Roster(site=tuple(home.card() for home in homes)))
+    made = Hospitals(folder, agreed, Roster(site=tuple(home.card() for home in homes)), clear_sum)
     made.approve()
     return made
+
+
+def once(folder: Path, clock: Callable[[], datetime] = noon, noise: NoiseSource | None = None) -> Answer:
+    """Return what a node of the home says that is started for each message and stopped after it."""
+
+    def answer(message_type: str, content: RecordDict) -> RecordDict:
+        with TURNS, SiteNode(folder, clock, noise=noise) as node:
+            return node.answer(message_type, content)
+
+    return answer
+
+
+def short_lived(clock: Callable[[], datetime] = noon) -> ClientApp:
+    """Return a ClientApp whose nodes live for one message: enough for everything but the private sum."""
+    return make_app(lambda context: once(Path(str(context.node_config[SITE_HOME])), clock))

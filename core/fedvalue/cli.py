@@ -81,6 +81,11 @@ ROOMS = (
     Room("site", "A hospital's node: load records, check and approve studies.", "fedvalue.client.cli"),
     Room("evidence", "Show and verify evidence packages.", "fedvalue.evidence.cli"),
     Room("payment", "Decide, approve and replay payment standards.", "fedvalue.payment.cli"),
+    Room(
+        "report",
+        "Write pages with figures: a budget impact, evidence with decisions.",
+        "fedvalue.server.report_cli",
+    ),
 )
 
 

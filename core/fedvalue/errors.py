@@ -16,6 +16,7 @@
     ├── Refusal                    a site says no; only its code ever leaves the site
     │   ├── NotApproved  StudyChanged  OutsideValidity  RosterMismatch  PolicyForbids
     │   ├── BudgetSpent  ReleaseUnknown  AttemptTaken  SpareAttemptsSpent  MessageInvalid  SiteFault
+    │   ├── SiteUnreachable        the site node does not run behind its ClientApp
     │   ├── NotReserved            nothing was set aside for this study, or not for this ask
     │   ├── StudyClosed            the study was closed here, for good
     │   ├── IdentityRefusal        it is not shown who somebody is, or who stands on the roster
@@ -40,9 +41,15 @@
     │   ├── ReplyInvalid           a site's reply does not parse or is not signed by that site
     │   └── RunInterrupted         somebody stopped the run
     ├── EvidenceError              a package, its signatures, or the chain from study to decision
+    │   └── EvidenceExpired        a decision on a day on which the evidence does not hold
     ├── PaymentError               standards, mechanisms and decisions
     │   ├── ParameterNotInForce    no value on the day asked for
-    │   └── PurposeMixed           an estimate where a contract settles, or a realised figure where one sets
+    │   ├── ParameterWithoutSource  a number that nobody can check
+    │   ├── PurposeMixed           an estimate where a contract settles, or a realised figure where one sets
+    │   ├── MoneyNegative  CurrencyUnknown  WindowsOverlap
+    │   ├── GapPolicyMissing       a tier or target is left open, and the contract does not say what holds
+    │   ├── EvidenceOfAnother      the evidence is of another standard, endpoint, group or way of counting
+    │   └── EvidenceOfTooFewSites  fewer sites stand behind the evidence than the standard demands
     └── OutputError                a place that cannot be written
 
     UnsafeWarning                  something named ``Unsafe...`` is in use (a warning, not an error)
@@ -224,6 +231,12 @@ class SiteFault(Refusal):
     """Something failed inside the site; the reason is in the site's own log."""
 
     code = "site_fault"
+
+
+class SiteUnreachable(Refusal):
+    """The site's ClientApp cannot reach the site node; said by the relay, not by the site."""
+
+    code = "site_unreachable"
 
 
 class IdentityRefusal(Refusal):
@@ -537,6 +550,12 @@ class EvidenceError(FedValueError):
     exit_status = 8
 
 
+class EvidenceExpired(EvidenceError):
+    """A decision was asked for on a day on which the evidence does not hold."""
+
+    code = "evidence_expired"
+
+
 class PaymentError(FedValueError):
     """Payment standards, mechanisms and decisions."""
 
@@ -563,6 +582,48 @@ class PurposeMixed(PaymentError):
     """An estimate was offered where a contract is settled, or a realised figure where a standard is set."""
 
     code = "purpose_mixed"
+
+
+class ParameterWithoutSource(PaymentError):
+    """A number of a standard, contract or payer's statement does not say where a person can check it."""
+
+    code = "parameter_without_source"
+
+
+class MoneyNegative(PaymentError):
+    """An amount of money below 0: money that goes the other way is another flow, with its own bearer."""
+
+    code = "money_negative"
+
+
+class CurrencyUnknown(PaymentError):
+    """A currency that is no ISO 4217 code of a currency of a hundred parts."""
+
+    code = "currency_unknown"
+
+
+class WindowsOverlap(PaymentError):
+    """Two windows, tiers, years or dated values claim the same day, rate or code."""
+
+    code = "windows_overlap"
+
+
+class GapPolicyMissing(PaymentError):
+    """A contract has tiers or targets and does not say what holds between them."""
+
+    code = "gap_policy_missing"
+
+
+class EvidenceOfAnother(PaymentError):
+    """The evidence is of another standard, endpoint, group, or way of counting than the standard asks for."""
+
+    code = "evidence_of_another"
+
+
+class EvidenceOfTooFewSites(PaymentError):
+    """Fewer sites stand behind the evidence than the standard demands."""
+
+    code = "evidence_of_too_few_sites"
 
 
 class OutputError(FedValueError):

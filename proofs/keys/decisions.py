@@ -3,7 +3,8 @@
 Every rule reads released counts of 200 patients (D5: of 200 new ones at each of three looks) whose
 successes carry Gaussian privacy noise of SD 0, 8 or 20 patients; the threshold is .30. Each rule is run as
 it is, counting the noise, and once more as if there were no noise. The first must keep its promise; the
-second must break it at SD 20, or the study could not tell the two apart. D3 promises no error rate but the
+second must break it at SD 20, or the study could not tell the two apart. Mechanisms that set a standard are
+asked through their own functions (`proofs.mechanism_rates`). D3 promises no error rate but the
 highest mean net benefit, so it is measured in money against D1, and what it predicts against what happens.
 """
 
@@ -25,10 +26,12 @@ from fedvalue.payment.rules_change import Hysteresis
 from fedvalue.payment.rules_loss import LossRule, read_losses
 from fedvalue.payment.rules_net_benefit import NetBenefitReading, NetBenefitRule
 from fedvalue.payment.rules_sequential import bounds, spending
+from proofs import mechanism_rates
 from proofs.harness import Found, Report
 
 TITLE = "False decisions of every rule that sets a standard, and their power"
 PAGE = "docs/evidence/decisions.md"
+SOURCES = ("core/fedvalue/payment", "proofs/mechanism_rates.py")
 
 RUNS = 200_000
 PATIENTS, TAU = 200, 0.30
@@ -226,6 +229,16 @@ def _lived(
     return 0.0
 
 
+def mechanisms(*, runs: int = mechanism_rates.RUNS) -> Found:
+    """Every mechanism whose answer turns at one released figure."""
+    return {"rows": [mechanism_rates.rates(each, runs=runs) for each in mechanism_rates.mechanisms()]}
+
+
+def mechanisms_by_run(*, runs: int = mechanism_rates.SLOW_RUNS) -> Found:
+    """Mechanisms that judge several figures at once, run by run."""
+    return {"rows": mechanism_rates.by_simulation(runs=runs)}
+
+
 STEPS: Mapping[str, Callable[[], Found]] = {
     "d1_probability": probability,
     "d2_guard_band": guard_band,
@@ -234,6 +247,8 @@ STEPS: Mapping[str, Callable[[], Found]] = {
     "d5_sequential": sequential,
     "hysteresis": hysteresis,
     "coverage": coverage,
+    "mechanisms": mechanisms,
+    "mechanisms_by_run": mechanisms_by_run,
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fedvalue.analyses.estimate import Conclusion
-from fedvalue.client.handler import SiteHandler
+from fedvalue.client.node import SiteNode
 from fedvalue.errors import EvidenceError, OutputError, PaymentError, SourceMissing
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.evidence.package import BiasItem, EvidencePackage
@@ -60,7 +60,8 @@ def blameless() -> dict[str, Any]:
     ("change", "link"),
     [
         (without_total, "releases"),
-        (lambda: {"unsafe": ()}, "plan"),
+        (lambda: {"unsafe": ("no_noise",)}, "approvals"),
+        (lambda: {"unsafe": ("clear_sum",)}, "approvals"),
         (lambda: {"simulation": True}, "approvals"),
         (lambda: {"valid_from": date(2000, 1, 1), "valid_to": date(2099, 1, 1)}, "dates"),
         (lambda: {"created": datetime(2000, 1, 1, tzinfo=UTC)}, "approvals"),
@@ -72,6 +73,12 @@ def test_evidence_that_its_coordinator_forged_is_refused_at_its_link(change: Any
     with pytest.raises(EvidenceError) as refused:
         verify_chain(forged(change()))
     assert refused.value.where.startswith(link)
+
+
+def test_a_clear_sum_cannot_be_sealed_as_a_private_one() -> None:
+    with pytest.raises(EvidenceError) as refused:
+        verify_chain(resealed(package(clear_sum=True), unsafe=()))
+    assert refused.value.where == "plan"
 
 
 def test_a_simulation_cannot_be_sealed_as_real() -> None:
@@ -100,16 +107,18 @@ def test_two_messages_at_once_get_one_answer_and_one_debit(tmp_path: Path) -> No
     asked = ReleaseRequest(plan.study_hash, plan.roster_hash, release.label, 1, plan.specification(release))
     replies: list[ReleaseReply] = []
 
-    def ask() -> None:
-        reply = Wire.reply(SiteHandler(home).answer(RELEASE, Wire.pack(asked)))
-        assert isinstance(reply, ReleaseReply), reply
-        replies.append(reply)
+    with SiteNode(home.folder, home.clock) as node:
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+        def ask() -> None:
+            reply = Wire.reply(node.answer(RELEASE, Wire.pack(asked)))
+            assert isinstance(reply, ReleaseReply), reply
+            replies.append(reply)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
     assert len(replies) == 4
     assert len({reply.vector for reply in replies}) == 1
     with home.ledger() as ledger:

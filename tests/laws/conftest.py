@@ -18,9 +18,14 @@ def draw_cohort(rng: np.random.Generator, patients: int, hostile: float) -> Coho
     event = rng.integers(0, 3, patients)
     level = rng.integers(-1, 3, patients)
     status = rng.integers(-1, 2, patients)
+    numbers = {
+        name: np.where(bad, rng.choice(HOSTILE, patients), rng.normal(middle, middle / 2, patients))
+        for name, middle in (("age", 60.0), ("cost", 900.0), ("started", 200.0))
+    }
     return Cohort(
         patients,
         categories={"egfr": np.where(bad, rng.integers(-9, 99, patients), level)},
+        numbers=numbers,
         binary={"response": BinaryOutcome(np.where(bad, rng.integers(-9, 99, patients), status))},
         survival={
             "pfs": SurvivalOutcome(

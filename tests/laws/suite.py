@@ -89,7 +89,14 @@ def asked(ask: Ask, rng: np.random.Generator) -> Ask:
 
 
 class AnalysisLaws:
-    """Inherit and define ``analyses``."""
+    """Inherit and define ``analyses``.
+
+    Attributes:
+      PAIRS: Neighbouring pairs to draw for each ask; fewer where a contribution is slow, because
+        ``make prove KEY=neighbours`` draws 10,000 for every kind.
+    """
+
+    PAIRS = PAIRS
 
     @pytest.fixture
     def analyses(self) -> list[Analysis]:
@@ -120,7 +127,7 @@ class AnalysisLaws:
                 scaling, found, _ = planned(
                     ask, float(rng.choice([0.5, 1, 8])), honest_shares=int(rng.integers(1, 9))
                 )
-                for _ in range(PAIRS):
+                for _ in range(self.PAIRS):
                     ask = asked(ask, rng)
                     cohort = draw_cohort(rng, int(rng.integers(1, 12)), hostile)
                     without = rows(

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from fedvalue.client.governance.approvals import affords, examine, require_budget
 from fedvalue.client.governance.approvals import approve as approve_study
 from fedvalue.client.governance.approvals import withdraw as withdraw_study
-from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.policy import Policy
-from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.home import SiteHome
 from fedvalue.client.ledger_cli import audit_app, ledger_app
 from fedvalue.client.records.snapshot import build
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
@@ -22,7 +21,6 @@ from fedvalue.evidence import statements
 from fedvalue.planning.words import in_words, preview
 from fedvalue.privacy import accounting
 from fedvalue.study import file as study_file
-from fedvalue.study.approval import CLEAR_SUM
 from fedvalue.study.roster import card, load_roster
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import Signature, fingerprint, verify
@@ -52,7 +50,7 @@ def init(
     ] = None,
     unsafe: Annotated[
         list[str] | None,
-        typer.Option(help="Allow what lowers protection: clear_sum (this version's sums travel in clear)."),
+        typer.Option(help="Allow what lowers protection, at simulated sites only: clear_sum, no_noise."),
     ] = None,
 ) -> None:
     """Make a site home: a minimal policy, keys made here, and an empty privacy ledger.
@@ -98,13 +96,10 @@ def load(
 
     The report stays here (load-report.json in the home). Studies approved before keep their frozen rows.
     """
-    from fedvalue.client.records.load import load as load_records
+    from fedvalue.client.loading import load_records
     from fedvalue.client.records.mapping import load_mapping
 
-    opened = SiteHome.open(home)
-    report = load_records(source, load_mapping(mapping), opened.records_file)
-    write_atomically(opened.folder / "load-report.json", report.json_text().encode())
-    AuditLog(opened.audit_file, opened.clock).write("loaded")
+    report = load_records(SiteHome.open(home), source, load_mapping(mapping))
     typer.echo(report.json_text() if as_json else report.plain_text(), nl=False)
 
 
@@ -112,7 +107,7 @@ def load(
 def check(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = False) -> None:
     """Say whether this site could answer a study, and what exactly would leave; nothing is approved."""
     opened, read, sites = SiteHome.open(home), _signed_study(home, study), load_roster(roster)
-    plan = examine(opened, read, sites, unsafe=(CLEAR_SUM,))
+    plan = examine(opened, read, sites, unsafe=())
     with opened.ledger() as ledger:
         left = ledger.remaining_units()
     facts = preview(read, plan)
@@ -141,7 +136,7 @@ def approve(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = 
     or policy needs a new approval.
     """
     opened, read, sites = SiteHome.open(home), _signed_study(home, study), load_roster(roster)
-    approval, snapshot = approve_study(opened, read, sites, unsafe=(CLEAR_SUM,))
+    approval, snapshot = approve_study(opened, read, sites, unsafe=())
     if as_json:
         typer.echo(approval.model_dump_json())
     else:
@@ -156,6 +151,26 @@ def withdraw(home: Home, study: StudyFile) -> None:
     """
     removed = withdraw_study(SiteHome.open(home), study_file.digest(study_file.load(study)))
     typer.echo("withdrawn; " + ("the frozen rows are removed" if removed else "the frozen rows stay"))
+
+
+@app.command()
+def serve(
+    home: Home,
+    socket: Annotated[
+        Path | None,
+        typer.Option(help="Socket for the SuperNode's ClientApp; default: node.sock in the home."),
+    ] = None,
+) -> None:
+    """Run the site node: the one process that holds records, ledger and keys, and answers for this site.
+
+    The SuperNode of this machine reaches it over a Unix socket that only this user may open; its ClientApp
+    is a relay and holds nothing. After a start the node stays closed until its peers have said what they saw
+    of its ledger, which the coordinator of the next study asks them. Ends on SIGTERM or Ctrl-C; epochs under
+    way are forgotten, and the study goes on in a new one.
+    """
+    from fedvalue.client.serve import serve_node
+
+    serve_node(home, socket, told=lambda text: typer.echo(text))
 
 
 def _signed_study(home: Path, path: Path) -> Study:

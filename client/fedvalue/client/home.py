@@ -13,12 +13,16 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.client.governance.ledger import Ledger
+from fedvalue.client.governance.partitions import Partitions, site_secret
 from fedvalue.client.governance.policy import Policy, load_policy
 from fedvalue.errors import OutputError, SignatureInvalid
 from fedvalue.privacy.accounting import Budget
 from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.roster import Site
 from fedvalue.study.signature import public_hex
+
+SOCKET = "node.sock"
+"""Name of the socket on which a site node listens, in its home."""
 
 Clock = Callable[[], datetime]
 """Returns the present, with its time zone."""
@@ -66,7 +70,8 @@ class SiteHome:
         officer = make_key(home.officer_key_file)
         write_atomically(home.officer_public_file, public_hex(officer).encode())
         budget = Budget(policy.budget.epsilon, policy.budget.delta)
-        Ledger.create(home.ledger_file, budget, key, clock).close()
+        # this year's partition exists from the start, so that the ledger does not tell whether anybody came
+        Ledger.create(home.ledger_file, budget, key, clock, partitions=(str(clock().year),)).close()
         write_atomically(home.policy_file, policy.to_toml().encode())
         return home
 
@@ -130,6 +135,11 @@ class SiteHome:
         return self.folder / "journal.sqlite"
 
     @property
+    def socket_file(self) -> Path:
+        """Where the running site node listens."""
+        return self.folder / SOCKET
+
+    @property
     def audit_file(self) -> Path:
         """The audit log: who asked what, and what was refused; never a patient or a count."""
         return self.folder / "audit.jsonl"
@@ -154,6 +164,14 @@ class SiteHome:
         """
         budget = Budget(self.policy.budget.epsilon, self.policy.budget.delta)
         return Ledger.open(self.ledger_file, self.site_key(), self.clock, budget=budget)
+
+    def first_entries(self, ledger: Ledger) -> Partitions:
+        """Open the store of who belongs to which partition of the ledger.
+
+        Raises:
+          LedgerError: it is gone, older than the ledger knows, or was changed.
+        """
+        return Partitions.open(self.first_entries_file, site_secret(self.first_entries_secret_file), ledger)
 
     def card(self) -> Site:
         """Return this site's entry of a roster."""

@@ -13,18 +13,19 @@ the data; see `prefix` for S.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.analyses import life_table, prefix
-from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
+from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum, Scaling, SumOf, Terms
 from fedvalue.analyses.cohort import Cohort, SurvivalOutcome
 from fedvalue.analyses.estimate import Conclusion, Curve, Estimate, Released, Remedy, Stratum
 from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.life_table import RiskTable, SurvivalEstimate
+from fedvalue.analyses.rank_test import compared
 from fedvalue.privacy.release import Block
 
 Z95 = 1.959963984540054
@@ -43,6 +44,7 @@ class KaplanMeierByGroup:
       edges: Grid in days from the origin, k + 1 of them, from 0 to the horizon.
       entry_at_zero: True where everybody is followed from day zero.
       at: Days at which survival is stated.
+      compare: True to test from the same release whether the groups survive alike; see `rank_test`.
     """
 
     endpoint: str
@@ -50,6 +52,7 @@ class KaplanMeierByGroup:
     edges: tuple[float, ...]
     entry_at_zero: bool
     at: tuple[float, ...] = ()
+    compare: bool = False
 
     @property
     def label(self) -> str:
@@ -81,26 +84,33 @@ class KaplanMeierByGroup:
         outcome = cohort.survival.get(self.endpoint)
         if outcome is None:
             outcome = SurvivalOutcome(nothing, nothing, np.full(cohort.patients, -1))
-        entered, left, event, counts = self._cells(outcome)
+        entered, left, event, counts = self.cells(outcome)
         group = self.groups.index(cohort)
         at_risk, events = np.zeros((count, k + 1), dtype=np.int64), np.zeros((count, k), dtype=np.int64)
         for g in range(count):
             mine = counts & (group == g)
-            exits = np.bincount(left[mine], minlength=k + 1)
-            if self.entry_at_zero:
-                steps = exits[::-1]
-            else:
-                steps = np.bincount(entered[mine], minlength=k + 2)[: k + 1] - np.roll(exits, 1) * (
-                    np.arange(k + 1) > 0
-                )
-            at_risk[g] = prefix.encode(steps.astype(np.int64), scaling["at_risk"])
+            at_risk[g] = self.encode_risk(entered[mine], left[mine], scaling["at_risk"])
             dying = mine & event & (left < k)
             events[g] = prefix.encode(
                 np.bincount(left[dying], minlength=k).astype(np.int64), scaling["events"]
             )
         return {"at_risk": at_risk.ravel(), "events": events.ravel()}
 
-    def _cells(
+    def encode_risk(
+        self, entered: NDArray[np.int64], left: NDArray[np.int64], gamma: Fraction
+    ) -> NDArray[np.int64]:
+        """Return the integer sum for the number at risk of patients with these cells, shape ``(k + 1,)``."""
+        k = len(self.edges) - 1
+        exits = np.bincount(left, minlength=k + 1)
+        if self.entry_at_zero:
+            steps = exits[::-1]
+        else:
+            steps = np.bincount(entered, minlength=k + 2)[: k + 1] - np.roll(exits, 1) * (
+                np.arange(k + 1) > 0
+            )
+        return prefix.encode(steps.astype(np.int64), gamma)
+
+    def cells(
         self, outcome: SurvivalOutcome
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Return entry edge, exit interval (k past the horizon), event flag and whether a patient counts."""
@@ -121,13 +131,22 @@ class KaplanMeierByGroup:
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
         """Turn noisy risk tables into curves, medians and restricted means, group by group and together."""
         released = sum_of(self.rounds()[0])
-        tables = self._tables(released, terms.exact)
+        tables = self.tables(released, terms.exact)
         strata = [
             self._stratum(name, table, terms) for name, table in zip(self.groups.names, tables, strict=True)
         ]
         if self.groups.by:
             strata.append(self._stratum(EVERYBODY, _together(tables), terms))
         notes = [EVERYBODY_AT_ZERO if self.entry_at_zero else DELAYED_ENTRY]
+        if self.compare:
+            tests, said = compared(tables, self.groups, terms)
+            added = {test.name: test.estimates for test in tests}
+            strata = [
+                s.model_copy(update={"estimates": {**s.estimates, **added.get(s.name, {})}})
+                if s.status == "estimated" else s
+                for s in strata
+            ]  # fmt: skip
+            notes += said
         if self._half:
             notes.append(
                 "People who enter or leave inside an interval count for half of it (actuarial estimate)."
@@ -137,24 +156,34 @@ class KaplanMeierByGroup:
             strata=tuple(strata), notes=tuple(notes),
         )  # fmt: skip
 
-    def _tables(self, released: NoisySum, exact: bool) -> list[RiskTable]:
+    def tables(self, released: NoisySum, exact: bool) -> list[RiskTable]:
+        """Decode a release into one risk table a group."""
         k, count = len(self.edges) - 1, len(self.groups.names)
-        risk, events = released["at_risk"], released["events"]
-        risk_noise = np.zeros((k + 1, 0))
-        events_noise = np.zeros((k, 0))
+        events = released["events"]
+        noise = np.zeros((k, 0)) if exact else prefix.noise_to_cells(k) * math.sqrt(events.variance)
+        tables = []
+        for g, table in enumerate(self.risk_only(released["at_risk"], exact)):
+            happened = prefix.decode(events.total.reshape(count, k)[g], events.gamma)
+            if exact:
+                happened = np.rint(happened)
+            tables.append(replace(table, events=happened, events_noise=noise))
+        return tables
+
+    def risk_only(self, risk: NoisyBlock, exact: bool) -> list[RiskTable]:
+        """Decode the numbers at risk into one table a group, without its events."""
+        k, count = len(self.edges) - 1, len(self.groups.names)
+        noise = np.zeros((k + 1, 0))
         if not exact:
             to_steps = prefix.noise_to_cells(k + 1) * math.sqrt(risk.variance)
-            risk_noise = np.cumsum(to_steps, axis=0)[:: -1 if self.entry_at_zero else 1]
-            events_noise = prefix.noise_to_cells(k) * math.sqrt(events.variance)
+            noise = np.cumsum(to_steps, axis=0)[:: -1 if self.entry_at_zero else 1]
         tables = []
         for g in range(count):
             steps = prefix.decode(risk.total.reshape(count, k + 1)[g], risk.gamma)
             at_risk = np.cumsum(steps)[:: -1 if self.entry_at_zero else 1]
-            happened = prefix.decode(events.total.reshape(count, k)[g], events.gamma)
             if exact:
-                at_risk, happened = np.rint(at_risk), np.rint(happened)
+                at_risk = np.rint(at_risk)
             tables.append(
-                RiskTable(np.asarray(self.edges), at_risk, happened, risk_noise, events_noise, self._half)
+                RiskTable(np.asarray(self.edges), at_risk, np.zeros(k), noise, np.zeros((k, 0)), self._half)
             )
         return tables
 
@@ -167,7 +196,7 @@ class KaplanMeierByGroup:
         if self.edges[used] < self.edges[-1] / 2:
             return Stratum(
                 name=name, status="not_estimable", reason="privacy",
-                remedy=_remedy(table, self._half_way(), terms), released=released,
+                remedy=remedy_half_way(table, terms), released=released,
             )  # fmt: skip
         if not terms.exact and peak < terms.min_patients:
             return Stratum(name=name, status="below_minimum", reason="sampling", released=released)
@@ -178,10 +207,6 @@ class KaplanMeierByGroup:
             name=name, status="estimated", released=released, estimates=self._estimates(curve, used == k),
             curve=_displayed(curve, table, None if used == k else float(self.edges[used])),
         )  # fmt: skip
-
-    def _half_way(self) -> int:
-        """Index of the last interval that starts before half of the horizon."""
-        return max(i for i, edge in enumerate(self.edges[:-1]) if edge < self.edges[-1] / 2)
 
     def _estimates(self, curve: SurvivalEstimate, whole: bool) -> dict[str, Estimate]:
         estimates: dict[str, Estimate] = {}
@@ -249,12 +274,13 @@ def _together(tables: list[RiskTable]) -> RiskTable:
     )  # fmt: skip
 
 
-def _remedy(table: RiskTable, half_way: int, terms: Terms) -> Remedy:
-    """What would bring the noise of the number at risk half-way to a third of it.
+def remedy_half_way(table: RiskTable, terms: Terms) -> Remedy:
+    """Say what would bring the noise of the number at risk half-way to a third of it.
 
     Where even the estimate there is not above its noise, half of the largest number at risk stands in. Where
     nobody can be told from noise at all, there is no remedy to name: the group may be empty.
     """
+    half_way = max(i for i, edge in enumerate(table.edges[:-1]) if edge < table.edges[-1] / 2)
     risk, events = (part[half_way] for part in table.exposed_noise)
     sd = math.sqrt(float((risk**2).sum() + (events**2).sum()))
     peak = float(table.at_risk.max())

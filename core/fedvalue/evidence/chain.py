@@ -11,15 +11,17 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum
+import numpy as np
+
+from fedvalue.analyses.analysis import NoisyBlock, NoisySum
 from fedvalue.errors import EvidenceError, FedValueError
-from fedvalue.evidence import documents, records, sealing, statements
+from fedvalue.evidence import documents, opened, records, sealing, statements
 from fedvalue.evidence.bias import bias_checklist
-from fedvalue.evidence.package import EvidencePackage, Federation, ReleaseRecord
-from fedvalue.planning.plan import Plan, lowered, make_plan
+from fedvalue.evidence.package import EvidencePackage, Federation
+from fedvalue.planning.concluding import conclude_all
+from fedvalue.planning.plan import Plan, PlannedRelease, lowered, make_plan
 from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import NO_NOISE, SIMULATION
@@ -94,8 +96,8 @@ def _links(
     yield _approvals(package)
     plan = _plan(package, embedded)
     yield Link("plan", f"computed again: {len(plan.releases)} releases, t = {plan.thresholds.answers}")
-    yield _releases(package, plan)
-    yield _spending(package, plan, embedded)
+    yield Link("releases", opened.check_releases(package, plan))
+    yield Link("budget", opened.check_spending(package, plan, embedded))
     yield _conclusions(package, plan)
     yield _dates(package, embedded)
     sealing.check_sealed(documents.content(package), where="evidence", public_key=coordinator_key)
@@ -151,80 +153,22 @@ def _plan(package: EvidencePackage, study: Study) -> Plan:
         raise EvidenceError(
             f"the study cannot be planned on this roster: {error.what}", where="plan"
         ) from error
-    if set(package.unsafe) != lowered(plan):
+    clear_sum = opened.in_clear(package)
+    if clear_sum and not package.simulation:
         raise EvidenceError(
-            f"the package says that {sorted(package.unsafe)} lowered the protection; "
-            f"{sorted(lowered(plan))} did",
+            "the sums traveled in clear, as only a simulation's may",
+            where="plan",
+            do="run the study again with the private sum",
+        )
+    did = lowered(plan, clear_sum=clear_sum)
+    if set(package.unsafe) != did:
+        raise EvidenceError(
+            f"the package says that {sorted(package.unsafe)} lowered the protection; {sorted(did)} did",
             where="plan",
         )
     if Federation.of(plan.thresholds) != package.federation:
         raise EvidenceError("n, t, c, f or m is not what study and roster give", where="plan")
     return plan
-
-
-def _releases(package: EvidencePackage, plan: Plan) -> Link:
-    if len({record.label for record in package.releases}) != len(package.releases):
-        raise EvidenceError("a release was opened twice", where="releases", do="one question has one answer")
-    for record in package.releases:
-        where = f"releases: {record.label}"
-        try:
-            planned = plan.release(record.label)
-        except FedValueError as error:
-            raise EvidenceError("the plan has no such release", where=where) from error
-        if len(record.answered) < plan.thresholds.answers:
-            raise EvidenceError(f"{len(record.answered)} sites answered, fewer than t", where=where)
-        prices = (record.charged_rho_units, record.promised_rho_units)
-        expected = (0, 0) if plan.exact else (planned.scales.rho_units(1), planned.scales.rho_units())
-        if (
-            record.specification != plan.specification(planned)
-            or record.blocks != records.block_records(planned, len(record.answered))
-            or prices != expected
-        ):
-            raise EvidenceError("blocks, scales, noise or price are not those of the plan", where=where)
-        for reply in record.replies:
-            _reply(package, record, reply.site, where)
-        if records.released_sum(record) is None and planned.dimension <= records.CARRIED_COORDINATES:
-            raise EvidenceError("the released sum is left out", where=where)
-    text = f"{len(package.releases)} of {len(plan.releases)}, every answer signed by its site"
-    return Link("releases", f"{text}; that the sum is theirs is the coordinator's word")
-
-
-def _reply(package: EvidencePackage, record: ReleaseRecord, site_id: str, where: str) -> None:
-    site = package.roster.get(site_id)
-    if site is None:
-        raise EvidenceError(f"answered by {site_id}, which is not on the roster", where=where)
-    reply = next(r for r in record.replies if r.site == site_id)
-    said = statements.reply(
-        specification=record.specification,
-        attempt=record.attempt,
-        site=site_id,
-        vector_digest=reply.vector_digest,
-    )
-    if reply.signature.role != "site":
-        raise EvidenceError(f"the answer of {site_id} is not signed as a site's", where=where)
-    verify(said, reply.signature, where=f"{where}, {site_id}", public_key=site.public_key)
-
-
-def _spending(package: EvidencePackage, plan: Plan, study: Study) -> Link:
-    spent = {entry.site: entry.rho_units for entry in package.privacy.spent}
-    for record in package.releases:
-        for site in record.answered:
-            spent[site] = spent.get(site, 0) - record.attempt * record.charged_rho_units
-    if short := sorted(site for site, left in spent.items() if left < 0):
-        raise EvidenceError(
-            "a site's ledger was debited less than its answers cost", where=f"budget: {short[0]}"
-        )
-    for entry in package.privacy.spent:
-        if entry.releases < sum(entry.site in record.answered for record in package.releases):
-            raise EvidenceError(
-                "a site answered more often than it was debited", where=f"budget: {entry.site}"
-            )
-    stated = package.privacy
-    if records.privacy_statement(plan, study, package.releases, stated.spent) != stated:
-        raise EvidenceError(
-            "the epsilons, or what they rest on, are not those of the releases", where="budget"
-        )
-    return Link("budget", "every answer was debited, and the three epsilons were computed again")
 
 
 def _dates(package: EvidencePackage, study: Study) -> Link:
@@ -246,38 +190,38 @@ def _conclusions(package: EvidencePackage, plan: Plan) -> Link:
         return Link(
             "conclusions", f"{len(labels)}; a released sum is not carried, so they are not drawn again"
         )
-    sums = _sums(package, plan)
-    for analysis in plan.analyses:
-        stated = next(c for c in package.conclusions if c.label == analysis.label)
-        try:
-            again = analysis.conclude(partial(_sum_of, sums, analysis.label), plan.terms)
-        except KeyError as error:
-            raise EvidenceError(
-                "a release behind it is missing", where=f"conclusions: {analysis.label}"
-            ) from error
-        if not _same(documents.content(again), documents.content(stated)):
+    told = {record.label: record for record in package.releases}
+
+    def released(release: PlannedRelease, public: bytes) -> NoisySum:
+        record = told.pop(release.label, None)
+        total = None if record is None else records.released_sum(record)
+        if record is None or total is None:
+            raise EvidenceError("a release behind it is missing", where=release.label)
+        if not _same(_numbers(public), _numbers(opened.public_numbers(record))):
+            raise EvidenceError("it was asked with other public numbers", where=release.label)
+        noise = 0.0 if plan.exact else float(len(record.answered) * 4**LOG2_SCALE)
+        return {
+            name: NoisyBlock(total[where], gamma, noise) for name, (where, gamma) in release.slices().items()
+        }
+
+    try:
+        again = {conclusion.label: conclusion for conclusion in conclude_all(plan, released)}
+    except FedValueError as error:
+        raise EvidenceError(error.what, where=f"conclusions: {error.where}", do=error.do) from error
+    if told:
+        raise EvidenceError("no analysis asked for it", where=f"conclusions: {min(told)}")
+    for stated in package.conclusions:
+        if not _same(documents.content(again[stated.label]), documents.content(stated)):
             raise EvidenceError(
                 "the released sums give another conclusion",
-                where=f"conclusions: {analysis.label}",
+                where=f"conclusions: {stated.label}",
                 do="the conclusion was changed, or drawn by another version of the code",
             )
     return Link("conclusions", f"{len(labels)}, drawn again from the released sums")
 
 
-def _sums(package: EvidencePackage, plan: Plan) -> dict[str, NoisyBlock]:
-    found = {}
-    for record in package.releases:
-        total = records.released_sum(record)
-        if total is None:
-            continue
-        for name, (where, gamma) in plan.release(record.label).slices().items():
-            noise = 0.0 if plan.exact else float(len(record.answered) * 4**LOG2_SCALE)
-            found[name] = NoisyBlock(total[where], gamma, noise)
-    return found
-
-
-def _sum_of(sums: dict[str, NoisyBlock], analysis: str, ask: Ask) -> NoisySum:
-    return {block.name: sums[f"{analysis}/{ask.label}/{block.name}"] for block in ask.blocks}
+def _numbers(public: bytes) -> list[float]:
+    return [float(value) for value in np.frombuffer(public, dtype="<f8")]
 
 
 def _same(one: Any, other: Any) -> bool:

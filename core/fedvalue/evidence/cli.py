@@ -12,7 +12,7 @@ from fedvalue.analyses.estimate import Stratum
 from fedvalue.errors import EvidenceError
 from fedvalue.evidence import documents, sealing
 from fedvalue.evidence.chain import Following, verify_chain
-from fedvalue.evidence.display import banded
+from fedvalue.evidence.display import banded, promises
 from fedvalue.evidence.package import FORMAT, EvidencePackage
 from fedvalue.study import file as study_file
 from fedvalue.study.schema import Study
@@ -83,8 +83,7 @@ def show(
 
 
 def _summary(package: EvidencePackage) -> list[tuple[str, str]]:
-    study, privacy = sealing.embedded_study(package), package.privacy
-    numbers = package.federation
+    study, numbers = sealing.embedded_study(package), package.federation
     lines = [
         ("evidence", package.evidence_id + ("  SIMULATION" if package.simulation else "")),
         ("unsafe", ", ".join(package.unsafe) or "nothing"),
@@ -92,8 +91,7 @@ def _summary(package: EvidencePackage) -> list[tuple[str, str]]:
         ("question", study.study.question.read("en")),
         ("in force", f"{package.valid_from} to {package.valid_to}"),
         ("sites", f"{numbers.n}, of which {numbers.t} must answer and {numbers.c} may collude"),
-        ("epsilon", f"{_epsilon(privacy.epsilon_promised)} with masked sums, at delta {privacy.delta:g}"),
-        ("", f"{_epsilon(privacy.epsilon_own_share)} of a site's own share"),
+        *_epsilons(package),
     ]
     for conclusion in package.conclusions:
         lines.append(("analysis", conclusion.label))
@@ -121,8 +119,26 @@ def _why(stratum: Stratum) -> str:
     return reason + (f"; {' or '.join(would)} would do" if would else "")
 
 
-def _epsilon(value: float | None) -> str:
-    return "no promise" if value is None else f"{value:.3g}"
+def _epsilons(package: EvidencePackage) -> list[tuple[str, str]]:
+    """The three epsilons, in a small federation that against all other sites first."""
+    if package.privacy.epsilon_own_share is None:
+        return [("epsilon", "no promise")]
+    told = {
+        "own_share": "against the coordinator and all {n} other sites (a site's own noise alone)",
+        "promised": "against the coordinator and {n} colluding site(s)",
+        "no_collusion": "against the coordinator alone",
+    }
+    if "clear_sum" in package.unsafe:
+        told["own_share"] = "against the coordinator, which saw each site's share (clear sum)"
+        told |= {key: f"{told[key]}, had the sum been private" for key in ("promised", "no_collusion")}
+    lines = [
+        f"{promise.epsilon or 0.0:.3g} {told[promise.against].format(n=promise.colluding)}"
+        for promise in promises(package)
+    ]
+    return [
+        ("epsilon", f"{lines[0]}, at delta {package.privacy.delta:g}"),
+        *(("", line) for line in lines[1:]),
+    ]
 
 
 def _files(paths: list[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""How counts are shown to people, and the schema that programs read a package with."""
+"""How counts and promises are shown to people, and the schema that programs read a package with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from fedvalue.evidence.package import EvidencePackage
+from fedvalue.planning.promises import Promise, three_promises
 
 
 def banded(patients: float) -> str:
@@ -24,6 +25,22 @@ def banded(patients: float) -> str:
     decade = 10 ** (len(str(count)) - 1)
     low, high = next((low, high) for low, high in ((5, 10), (2, 5), (1, 2)) if count >= low * decade)
     return f"{low * decade:,}-{high * decade - 1:,}"
+
+
+def promises(package: EvidencePackage) -> tuple[Promise, ...]:
+    """Return the three epsilons of a package in the order in which people are told.
+
+    In a clear sum (`Unsafe`, simulations only) the coordinator sees every share; the other two promises are
+    what a private sum would have given.
+    """
+    privacy, numbers = package.privacy, package.federation
+    return three_promises(
+        sites=numbers.n,
+        colluding=numbers.c,
+        promised=privacy.epsilon_promised,
+        own_share=privacy.epsilon_own_share,
+        no_collusion=privacy.epsilon_no_collusion,
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, Field
 from fedvalue.analyses.estimate import Value
 from fedvalue.errors import EvidenceError, OutputError
 from fedvalue.evidence import documents
-from fedvalue.evidence.package import Digest
+from fedvalue.evidence.fields import Digest
 
 START = "0" * 64
 """What the first line is chained to."""

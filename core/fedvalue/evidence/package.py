@@ -8,34 +8,19 @@ SHA-256 of its RFC 8785 form, so that a package cannot be exchanged under its ow
 from __future__ import annotations
 
 from datetime import date
-from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, model_validator
 
 from fedvalue.analyses.estimate import Conclusion, Value
+from fedvalue.evidence.fields import Digest, Label, Rational
+from fedvalue.evidence.transcript import TranscriptRecord
 from fedvalue.secure_sum.thresholds import Thresholds
 from fedvalue.study.approval import Approval
 from fedvalue.study.roster import Roster
 from fedvalue.study.signature import Signature
 
 FORMAT: Literal["fedvalue.evidence/1"] = "fedvalue.evidence/1"
-
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-"""SHA-256, 64 hexadecimal digits."""
-
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-def _fraction(text: str) -> str:
-    if str(Fraction(text)) != text:
-        raise ValueError(f"{text!r} is not a fraction in lowest terms, such as '3' or '5/2'")
-    return text
-
-
-_RATIONAL = r"^[0-9]{1,40}(/[1-9][0-9]{0,39})?$"
-Rational = Annotated[str, StringConstraints(pattern=_RATIONAL), AfterValidator(_fraction)]
-"""An exact fraction as text, ``str(Fraction(...))``."""
 
 
 class Federation(Value):
@@ -71,7 +56,7 @@ class Federation(Value):
 
 
 class SignedReply(Value):
-    """That a site answered one release, without what it answered.
+    """That a site answered one release of a clear sum, without what it answered; simulations only.
 
     Attributes:
       site: The site.
@@ -105,39 +90,50 @@ class BlockRecord(Value):
 
 
 class ReleaseRecord(Value):
-    """One private sum that was opened.
+    """One sum that was opened.
 
     Attributes:
       label: Label of the release in the plan, such as ``release-1``.
       attempt: 1 for the first, more for a repetition at its full price.
-      specification: SHA-256 of everything that fixes the release, `Plan.specification`.
-      answered: Sites whose shares are in the sum, in the roster's order.
+      specification: SHA-256 of everything that fixes the release: `Plan.specification`, and what it was
+        asked with (`fedvalue.secure_sum.specification.query_with`).
+      public: The public numbers that it was asked with, base64 of little-endian float64; empty for none.
+      answered: Sites whose shares are in the sum; of a private sum the survivors, in the order of ids.
       blocks: What was asked.
-      charged_rho_units: Price debited at each site, of its own share alone (m = 1), in 2^-40 zCDP.
+      charged_rho_units: Price debited at each site, in 2^-40 zCDP: of m honest shares for a private sum, of
+        the site's own share alone (m = 1) for a clear one.
       promised_rho_units: Price that m honest shares promise, in 2^-40 zCDP.
       total_digest: SHA-256 of the released sum as little-endian 64-bit integers.
       total: The released sum itself, base64 of those bytes, so that conclusions can be drawn again; None
         where it is too long to carry.
-      replies: The sites' signatures, in the same order as ``answered``.
+      transcript: Of a private sum: who delivered what, and who signed it. None for a clear sum.
+      replies: Of a clear sum (`Unsafe`): the sites' signatures, in the same order as ``answered``.
     """
 
     label: Label
     attempt: int = Field(ge=1)
     specification: Digest
+    public: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]*={0,2}$")] = ""
     answered: tuple[Label, ...] = Field(min_length=1)
     blocks: tuple[BlockRecord, ...] = Field(min_length=1)
     charged_rho_units: int = Field(ge=0)
     promised_rho_units: int = Field(ge=0)
     total_digest: Digest
     total: str | None = None
-    replies: tuple[SignedReply, ...]
+    transcript: TranscriptRecord | None = None
+    replies: tuple[SignedReply, ...] = ()
 
     @model_validator(mode="after")
-    def _replies_fit(self) -> Self:
+    def _answers_fit(self) -> Self:
         if len(set(self.answered)) != len(self.answered):
             raise ValueError("a site answers a release once")
-        if tuple(reply.site for reply in self.replies) != self.answered:
-            raise ValueError("replies hold one signature for each site that answered, in the same order")
+        if (self.transcript is None) == (not self.replies):
+            raise ValueError("a release has a transcript, or the replies of a clear sum")
+        if self.transcript is None:
+            if tuple(reply.site for reply in self.replies) != self.answered:
+                raise ValueError("replies hold one signature for each site that answered, in the same order")
+        elif (self.transcript.survivors, self.transcript.attempt) != (self.answered, self.attempt):
+            raise ValueError("the transcript is of other survivors or of another attempt")
         return self
 
 
@@ -231,8 +227,8 @@ class EvidenceBody(Value):
     Attributes:
       format: Version of this layout.
       simulation: True when keys, approvals and ledgers were made for the run.
-      unsafe: What lowered the protection: ``clear_sum`` (the coordinator saw each site's share),
-        ``no_noise``, ...; empty for none.
+      unsafe: What lowered the protection: ``clear_sum`` (the coordinator saw each site's share; simulations
+        only), ``no_noise``, ...; empty for none.
       study_id: The study's id.
       study_hash: SHA-256 of the canonical study.
       study: The canonical study as JSON; its RFC 8785 form has that hash.
@@ -241,7 +237,7 @@ class EvidenceBody(Value):
       roster_hash: SHA-256 of the roster, as officers approved it.
       federation: Thresholds.
       approvals: Of the sites' officers.
-      releases: Every private sum, in the order it was opened.
+      releases: Every sum, in the order it was opened.
       privacy: What they cost.
       conclusions: What they say.
       heterogeneity: Differences between sites; sites are not told apart in this version.

@@ -20,9 +20,12 @@ from fedvalue.evidence.package import (
     SiteSpending,
 )
 from fedvalue.evidence.statements import vector_digest
+from fedvalue.evidence.transcript import TranscriptRecord
 from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.privacy import accounting
 from fedvalue.privacy.release import LOG2_SCALE
+from fedvalue.secure_sum.record import Transcript
+from fedvalue.secure_sum.specification import query_with
 from fedvalue.study.schema import Study
 
 CARRIED_COORDINATES = 200_000
@@ -34,8 +37,10 @@ def release_record(
     release: PlannedRelease,
     *,
     total: NDArray[np.int64],
-    replies: tuple[SignedReply, ...],
+    replies: tuple[SignedReply, ...] = (),
+    transcript: Transcript | None = None,
     attempt: int = 1,
+    public: bytes = b"",
 ) -> ReleaseRecord:
     """Record one opened sum.
 
@@ -43,27 +48,36 @@ def release_record(
       plan: The study's plan.
       release: The release of the plan that was asked.
       total: The released sum in ring units, noise and all, shape ``(release.dimension,)``.
-      replies: The answering sites' signatures, in the roster's order.
+      replies: The answering sites' signatures, of a clear sum.
+      transcript: Who delivered what, of a private sum; exactly one of the two is given.
       attempt: How often it was asked, this time included.
+      public: The public numbers that a clear sum was asked with; a transcript holds its own.
 
     Raises:
-      EvidenceError: the sum has another length than planned.
+      EvidenceError: the sum has another length than planned, or it is not said who answered.
     """
     if total.shape != (release.dimension,):
         raise EvidenceError(
             f"the sum has {total.size} coordinates, the plan {release.dimension}", where=release.label
         )
+    if (transcript is None) == (not replies):
+        raise EvidenceError("a release has a transcript, or the replies of a clear sum", where=release.label)
+    carried = None if transcript is None else TranscriptRecord.of(transcript)
+    answered = tuple(reply.site for reply in replies) if carried is None else carried.survivors
+    asked_with = public if transcript is None else transcript.specification.public
     raw = total.astype("<i8").tobytes()
     return ReleaseRecord(
         label=release.label,
         attempt=attempt,
-        specification=plan.specification(release),
-        answered=tuple(reply.site for reply in replies),
-        blocks=block_records(release, len(replies)),
-        charged_rho_units=0 if release.exact else release.scales.rho_units(1),
-        promised_rho_units=0 if release.exact else release.scales.rho_units(),
+        specification=query_with(plan.specification(release), asked_with),
+        public=b64encode(asked_with).decode(),
+        answered=answered,
+        blocks=block_records(release, len(answered)),
+        charged_rho_units=release.charged_units(clear_sum=carried is None),
+        promised_rho_units=release.charged_units(clear_sum=False),
         total_digest=vector_digest(total),
         total=b64encode(raw).decode() if total.size <= CARRIED_COORDINATES else None,
+        transcript=carried,
         replies=replies,
     )
 
@@ -106,6 +120,10 @@ def privacy_statement(
 ) -> PrivacyStatement:
     """Return what the releases cost; an attempt that failed counts in full, like the one that was opened.
 
+    The three epsilons of a release whose noise counts on m, 1 and t honest shares. Where a ledger was
+    debited more than the releases cost, as for an attempt at a sum that never opened, the difference counts
+    in all three: rho debited at m shares is at most m times as much for one share alone, and no more at t.
+
     Args:
       plan: The study's plan.
       study: The study.
@@ -113,6 +131,7 @@ def privacy_statement(
       spent: What each site's ledger was debited.
     """
     k, delta = study.privacy.max_sites_per_patient, study.privacy.delta
+    limits, clear_sum = plan.thresholds, any(record.transcript is None for record in releases)
 
     def rho(shares: int | None) -> int:
         return sum(r.attempt * plan.release(r.label).scales.rho_units(shares) for r in releases)
@@ -120,13 +139,16 @@ def privacy_statement(
     def epsilon(rho_units: int) -> float | None:
         return None if plan.exact else accounting.epsilon(rho_units, delta)
 
-    promised = 0 if plan.exact else rho(None)
+    charged = rho(1 if clear_sum else None)
+    more = max([0, *(site.rho_units - charged for site in spent)])
+    # What is debited in a clear sum is the price of the own share, so the other two prices stay below it.
+    promised = 0 if plan.exact else rho(None) + more
     return PrivacyStatement(
         delta=delta,
         rho_units=promised,
         epsilon_promised=epsilon(promised),
-        epsilon_own_share=epsilon(max([rho(1), *(s.rho_units for s in spent)])),
-        epsilon_no_collusion=epsilon(rho(plan.thresholds.answers)),
+        epsilon_own_share=epsilon(rho(1) + (1 if clear_sum else limits.honest_shares) * more),
+        epsilon_no_collusion=epsilon(rho(limits.answers) + more),
         sites_per_patient=k.value,
         sites_per_patient_basis=k.basis,
         spent=spent,

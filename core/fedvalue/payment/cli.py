@@ -1,39 +1,36 @@
-"""The payer's commands: decide, approve, history, show, replay; diff and impact in `cli_parameters`."""
+"""The payer's commands: decide, propose, approve, replay; the others in `cli_history` and `cli_parameters`."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from rich.console import Console
-from rich.table import Table
 
 from fedvalue.errors import OutputError, PaymentError
 from fedvalue.evidence import documents, sealing
-from fedvalue.payment import cli_parameters, parameter_file, standard_file
+from fedvalue.payment import cli_history, cli_parameters, held, standard_file
 from fedvalue.payment import proposal as proposals
+from fedvalue.payment.cli_decision import decision_lines, print_lines, proposal_lines
+from fedvalue.payment.cli_history import AsJson, Day, Standards, Words, today
 from fedvalue.payment.deciding import decide as decide_on
-from fedvalue.payment.decision import Decision, load_decision
+from fedvalue.payment.deciding import looks_of
+from fedvalue.payment.decision import load_decision
 from fedvalue.payment.replay import replay as make_again
 from fedvalue.study.keys import load_key, make_key
 
-app = typer.Typer(no_args_is_help=True, help="Decide, approve and replay payment standards.")
+app = typer.Typer(no_args_is_help=True, help="Decide, propose, approve and replay payment standards.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Standards = Annotated[
-    Path | None,
-    typer.Option(help="Folder of payment standards; without it, the examples that come with FedValue."),
-]
-Day = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day, YYYY-MM-DD; without it, today (UTC).")
-]
 Evidence = Annotated[Path, typer.Argument(help="The evidence package, JSON.", show_default=False)]
-Name = Annotated[
-    str, typer.Argument(help="Name of a standard, such as lung/egfr_tki_outcome_linked.", show_default=False)
+HeldFile = Annotated[
+    Path | None,
+    typer.Option("--held", help="The payer's own exact figures, YAML, for a standard that reads them."),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(help="The payer's Ed25519 key, made if it is not there; without it nothing is signed."),
 ]
 
 
@@ -45,10 +42,7 @@ def decide(
     ] = None,
     standards: Standards = None,
     on: Day = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(help="The payer's Ed25519 key, made if it is not there; without it nothing is signed."),
-    ] = None,
+    key: Key = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for decision.json and, if something would change, proposal.json."),
@@ -56,12 +50,19 @@ def decide(
     coordinator: Annotated[
         str | None, typer.Option(help="Public key (64 hex digits) that must have signed the evidence.")
     ] = None,
+    held_file: HeldFile = None,
+    after: Annotated[
+        Path | None,
+        typer.Option(help="Rule D5: the decision of the look before this one; its looks count along."),
+    ] = None,
+    language: Words = "en",
     as_json: AsJson = False,
 ) -> None:
     """Answer a standard's question from evidence: met, not met, or insufficient evidence.
 
     A decision changes nothing. Signed with --key it also writes a proposal, which people approve or leave.
     Insufficient evidence is an answer (exit status 0): it keeps the current standard and says what would do.
+    Exit status 8: the evidence does not hold; 9: standard, figures and evidence do not fit.
 
     Example: fedvalue payment decide out/demo/evidence.json --on 2026-12-01
     """
@@ -75,7 +76,11 @@ def decide(
         )
     signer = None if key is None else _signer(key)
     file = standard_file.read(name, standards)
-    decision = decide_on(package, file, _day(on), key=signer, coordinator_key=coordinator)
+    statement = None if held_file is None else held.read(held_file)
+    looks = () if after is None else looks_of(load_decision(after), file)
+    decision = decide_on(
+        package, file, today(on), key=signer, coordinator_key=coordinator, held=statement, looks=looks
+    )
     written = [] if out is None else [out / "decision.json"]
     proposal = None if signer is None else proposals.propose(decision, signer)
     if out is not None:
@@ -87,14 +92,56 @@ def decide(
     if as_json:
         typer.echo(json.dumps(documents.content(decision), ensure_ascii=False, indent=1))
         return
-    _print_decision(decision)
+    print_lines(decision_lines(decision, language))
     for path in written:
         typer.echo(f"wrote {path}")
 
 
-def _signer(key: Path) -> Ed25519PrivateKey:
-    """Read the payer's key, or make it where there is none."""
-    return load_key(key) if key.exists() else make_key(key)
+@app.command()
+def propose(
+    document: Annotated[
+        Path, typer.Argument(help="A signed decision, or with --as a proposal, JSON.", show_default=False)
+    ],
+    key: Annotated[Path, typer.Option(help="The Ed25519 key of who signs.", show_default=False)],
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--as", help="Sign an existing proposal in a role that it needs, such as clinical_committee."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; without it, proposal.json beside the document.")
+    ] = None,
+    language: Words = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Write the proposal of a signed decision, or add a signature that the proposal needs.
+
+    It holds the standard before and after, the evidence, the rule, the probability, the money and the open
+    biases, and changes nothing until it is approved. A decision that keeps the standard proposes nothing: that
+    is said, with exit status 0.
+
+    Example: fedvalue payment propose decided/decision.json --key payer.pem
+    """
+    if role is not None:
+        made = proposals.countersign(proposals.load_proposal(document), load_key(key), role)
+    else:
+        found = proposals.propose(load_decision(document), load_key(key))
+        if found is None:
+            keeps = {
+                "en": "the current standard is kept: there is nothing to propose",
+                "zh": "维持现行标准，无可建议",
+            }
+            typer.echo(json.dumps({"proposal": None}) if as_json else keeps[language])
+            return
+        made = found
+    target = out or document.with_name("proposal.json")
+    documents.write(made, target)
+    if as_json:
+        typer.echo(json.dumps(documents.content(made), ensure_ascii=False, indent=1))
+        return
+    print_lines(proposal_lines(made, language))
+    typer.echo(f"wrote {target}")
 
 
 @app.command()
@@ -106,111 +153,30 @@ def approve(
     unsafe_simulation: Annotated[
         bool, typer.Option("--unsafe-simulation", help="Accept simulated evidence; the value stays marked.")
     ] = False,
+    language: Words = "en",
     as_json: AsJson = False,
 ) -> None:
     """Append a proposal's values to the standard, with the evidence as source and your signature.
 
     History is added, never edited: what stood in the file stays. If the standard changed since the decision,
-    the approval is refused; decide again.
+    the approval is refused; decide again. Exit status 9: refused, and the message says why.
 
     Example: fedvalue payment approve out/demo/proposal.json --standards standards --key payer.pem
     """
     read = proposals.load_proposal(proposal)
     approved = proposals.approve(
-        read, standards, load_key(key), on=_day(on), unsafe_simulation=unsafe_simulation
+        read, standards, load_key(key), on=today(on), unsafe_simulation=unsafe_simulation
     )
     if as_json:
         typer.echo(json.dumps(approved.model_dump(mode="json"), ensure_ascii=False, indent=1))
         return
+    begins = "from" if language == "en" else "自"
     for name, amount in approved.values.items():
-        typer.echo(f"{read.standard}: {name} = {amount} {read.units[name]} from {approved.starts}")
-    typer.echo(f"source: evidence {approved.evidence_id}" + (" (simulation)" if approved.simulation else ""))
-
-
-@app.command()
-def history(
-    name: Name,
-    standards: Standards = None,
-    trusted: Annotated[
-        list[str] | None, typer.Option(help="Public key of an approver; repeat it for several.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print every dated value of a standard with its source, after all approvals were checked.
-
-    Example: fedvalue payment history lung/egfr_tki_outcome_linked --standards standards
-    """
-    file = standard_file.read(name, standards)
-    proposals.check_approvals(file, trusted=frozenset(trusted) if trusted else None)
-    rows = [
-        (group, parameter, value.starts, value.amount, file.standard.history(parameter).unit, value.source)
-        for group in ("payment", "terms", "rule")
-        for parameter in getattr(file.standard, group)
-        for value in file.standard.history(parameter).values
-    ]
-    if as_json:
-        keys = ("group", "name", "starts", "amount", "unit", "source")
-        plain = [
-            dict(
-                zip(
-                    keys,
-                    (g, n, s.isoformat(), None if a is None else str(a), u, src.model_dump(mode="json")),
-                    strict=True,
-                )
-            )
-            for g, n, s, a, u, src in rows
-        ]
-        typer.echo(
-            json.dumps(
-                {"standard": name, "version": file.version, "values": plain}, ensure_ascii=False, indent=1
-            )
-        )
-        return
-    table = Table("what", "from", "amount", "unit", "source", box=None, pad_edge=False)
-    for _, parameter, starts, amount, unit, source in rows:
-        shown = "repealed" if amount is None else f"{amount:,}"
-        table.add_row(
-            parameter, str(starts), shown, unit, f"{source.title} [{source.status}]".replace("[", "\\[")
-        )
-    Console().print(table)
-    typer.echo(f"{name}, {file.standard.status}, version {file.version}")
-
-
-@app.command()
-def show(
-    name: Annotated[
-        str,
-        typer.Argument(help="A standard, or parameters such as fund/redline.max_growth.", show_default=False),
-    ],
-    standards: Standards = None,
-    on: Day = None,
-    parameters: cli_parameters.Folder = None,
-    overlays: cli_parameters.Reforms = None,
-    language: cli_parameters.Words = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Print what a standard pays, or a dated parameter, on one day.
-
-    Example: fedvalue payment show lung/egfr_tki_outcome_linked --on 2026-03-01
-    """
-    day = _day(on)
-    if parameters is not None or parameter_file.split(name)[0] in parameter_file.example_names():
-        cli_parameters.show_parameter(
-            name, on=day, folder=parameters, overlays=overlays or [], language=language, as_json=as_json
-        )
-        return
-    file = standard_file.read(name, standards)
-    values = file.standard.in_force(day)
-    if as_json:
-        plain = {key: value.model_dump(mode="json") for key, value in values.items()}
-        typer.echo(
-            json.dumps({"standard": name, "version": file.version, "on": day.isoformat(), "values": plain},
-                       ensure_ascii=False, indent=1)
-        )  # fmt: skip
-        return
-    typer.echo(f"{file.standard.title.read('en')} ({name}), {file.standard.status}, on {day}")
-    for key, value in values.items():
-        typer.echo(f"  {key:<22}{value.amount:>12,} {value.unit:<16} since {value.starts}: {value.source}")
+        typer.echo(f"{read.standard}: {name} = {amount} {read.units[name]} {begins} {approved.starts}")
+    source, simulated = (
+        ("source: evidence", " (simulation)") if language == "en" else ("来源：证据", "（模拟）")
+    )
+    typer.echo(f"{source} {approved.evidence_id}" + (simulated if approved.simulation else ""))
 
 
 @app.command()
@@ -218,6 +184,8 @@ def replay(
     decision: Annotated[Path, typer.Argument(help="The decision, JSON.", show_default=False)],
     evidence: Evidence,
     standards: Standards = None,
+    held_file: HeldFile = None,
+    language: Words = "en",
     as_json: AsJson = False,
 ) -> None:
     """Make a decision again from its evidence and its version of the standard, and compare bit for bit.
@@ -227,26 +195,27 @@ def replay(
     Example: fedvalue payment replay out/demo/decision.json out/demo/evidence.json
     """
     made = load_decision(decision)
-    again = make_again(made, sealing.load(evidence), standard_file.read(made.standard, standards))
+    statement = None if held_file is None else held.read(held_file)
+    again = make_again(made, sealing.load(evidence), standard_file.read(made.standard, standards), statement)
     if as_json:
         typer.echo(json.dumps({"same": True, "decision_id": again.decision_id, "outcome": again.outcome}))
+        return
+    if language == "zh":
+        outcome = {"met": "达标", "not_met": "未达标", "insufficient_evidence": "证据不足"}[again.outcome]
+        typer.echo(f"一致：{again.decision_id} 为{outcome}，逐位相同")
         return
     typer.echo(f"same: {again.decision_id} is {again.outcome.replace('_', ' ')}, bit for bit")
 
 
+app.command("history")(cli_history.history)
+app.command("show")(cli_history.show)
 app.command("diff")(cli_parameters.compare)
 app.command("impact")(cli_parameters.impact)
 
 
-def _probability(value: float) -> str:
-    """Show a probability to four decimals, and never one that is not certain as 0 or 1."""
-    if 0 < value < 0.0001:
-        return "below 0.0001"
-    return "above 0.9999" if 0.9999 < value < 1 else f"{value:.4f}"
-
-
-def _day(on: datetime | None) -> date:
-    return datetime.now(UTC).date() if on is None else on.date()
+def _signer(key: Path) -> Ed25519PrivateKey:
+    """Read the payer's key, or make it where there is none."""
+    return load_key(key) if key.exists() else make_key(key)
 
 
 def _make(folder: Path) -> None:
@@ -254,39 +223,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot be made: {error.strerror}", where=str(folder)) from error
-
-
-def _print_decision(decision: Decision) -> None:
-    found, lacking = decision.finding, decision.insufficient
-    typer.echo(f"question     {decision.question.text.read('en')}")
-    typer.echo(
-        f"answer       {decision.outcome.replace('_', ' ').upper()}: {decision.action.replace('_', ' ')}"
-    )
-    sign = ">=" if decision.question.direction == "at_least" else "<="
-    if found is not None:
-        typer.echo(
-            f"probability  P(share {sign} {decision.question.threshold}): {_probability(found.probability)}; "
-            f"met from {decision.rule.p_met}, not met up to {decision.rule.p_not} (rule {decision.rule.name})"
-        )
-        typer.echo(
-            f"share        {found.estimate:.3f} ({found.lower:.3f} to {found.upper:.3f}), "
-            f"{found.patients_banded} patients; {found.privacy_share:.0%} of the variance is privacy noise"
-        )
-    for flow in decision.money:
-        typer.echo(
-            f"money        {flow.name}: {flow.before:,} -> {flow.after:,} {flow.currency} per patient "
-            f"at most ({flow.change_per_100:+,} per 100), borne by {flow.bearer}"
-        )
-    if lacking is not None:
-        typer.echo(f"why          {lacking.reason}: {lacking.text}")
-        typer.echo(f"would do     {lacking.more_patients.text}")
-        typer.echo(f"             {lacking.more_privacy.text}")
-        typer.echo(
-            f"next         review on {lacking.review_on}, sunset of the current standard {lacking.sunset}"
-        )
-    if decision.effective_from is not None:
-        typer.echo(f"proposed     from {decision.effective_from}; appeal until {decision.appeal_until}")
-    for sentence in decision.what_would_change:
-        typer.echo(f"change       {sentence}")
-    for warning in decision.warnings:
-        typer.echo(f"note         {warning}")

@@ -9,19 +9,31 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
 from fedvalue.analyses.estimate import Reason, Released, Value
 from fedvalue.errors import PaymentError
 from fedvalue.evidence import documents, sealing
-from fedvalue.evidence.package import BiasChecklist, Digest
+from fedvalue.evidence.fields import Digest
+from fedvalue.evidence.package import BiasChecklist
+from fedvalue.payment.decision_findings import (
+    CriterionFinding,
+    ExpectedMoney,
+    Growing,
+    HeldBack,
+    Refused,
+    Result,
+    Sequence,
+    Worth,
+)
+from fedvalue.study.mechanisms import MechanismName
 from fedvalue.study.schema import Text
 from fedvalue.study.signature import Signature
 
 Outcome = Literal["met", "not_met", "insufficient_evidence"]
-RuleName = Literal["D1", "D2"]
+RuleName = Literal["D1", "D2", "D3", "D4", "D5"]
 
 
 class Question(Value):
@@ -29,35 +41,42 @@ class Question(Value):
 
     Attributes:
       text: The study's question.
-      endpoint: The endpoint.
+      endpoint: The endpoint; of the first quantity, where a standard reads several.
       stratum: ``egfr=mutated``, or ``all``.
-      statistic: What is compared with the threshold.
+      statistic: What is compared with the threshold: ``proportion``, or the quantity of the first criterion.
       direction: ``at_least``: the standard is met at or above the threshold; ``at_most``: at or below.
-      threshold: tau, a probability.
-      missing: How a missing outcome counts.
+      threshold: tau, a probability for a proportion, else in the quantity's unit.
+      missing: How a missing outcome counts; ``exclude`` where the analysis knows no missing ones.
     """
 
     text: Text
     endpoint: str
     stratum: str
-    statistic: Literal["proportion"] = "proportion"
+    statistic: str = "proportion"
     direction: Literal["at_least", "at_most"]
     threshold: Decimal
     missing: Literal["non_response", "exclude"]
 
 
-class Rule(Value):
+class Rule(Growing):
     """The decision rule and its levels, as in force on the day.
 
     Attributes:
-      name: ``D1``: probability of meeting the threshold; ``D2``: guard band.
+      name: ``D1``: probability of meeting the threshold; ``D2``: guard band; ``D3``: expected net benefit;
+        ``D4``: asymmetric losses; ``D5``: registered looks.
       p_met: D1: met at or above this probability. D2: its confidence level.
       p_not: D1: not met at or below this probability.
+      levels: What D3, D4, D5 and the brakes read besides, by parameter.
+      looks: D5: registered days.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"levels", "looks"})
 
     name: RuleName
     p_met: Decimal
     p_not: Decimal
+    levels: dict[str, Decimal] = {}
+    looks: tuple[date, ...] = ()
 
 
 class Finding(Value):
@@ -174,7 +193,7 @@ class InForce(Value):
     source: str
 
 
-class CashFlow(Value):
+class CashFlow(Growing):
     """What the decision would change for one flow of money, against the standard in force.
 
     Attributes:
@@ -186,7 +205,10 @@ class CashFlow(Value):
       after: Per patient, at most, as proposed.
       change: ``after - before``, per patient.
       change_per_100: The same for 100 patients.
+      per: What one unit is: a patient, or what the amount is paid for.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"per"})
 
     name: str
     bearer: str
@@ -196,9 +218,10 @@ class CashFlow(Value):
     after: Decimal
     change: Decimal
     change_per_100: Decimal
+    per: str = "patient"
 
 
-class DecisionBody(Value):
+class DecisionBody(Growing):
     """A decision without its identity and signatures; see `fedvalue.payment.deciding.decide`.
 
     Attributes:
@@ -230,7 +253,25 @@ class DecisionBody(Value):
       what_would_change: Sentences.
       heterogeneity: As the package states it.
       bias: As the package states it.
+      criteria: Every criterion with its numbers; empty for ``outcome_linked_cohort``, which has a finding.
+      joint_probability: P(all criteria are met), over joint draws.
+      results: What the mechanism computed on the way.
+      expected: Money that is expected per patient.
+      worth: D3: the paths.
+      sequence: D5: the looks.
+      held_back: What the brakes did.
+      refused: Why the mechanism cannot be used as asked for.
+      held_digest: SHA-256 of the payer-held statement that was read.
+      held_name: Its name.
+      needs: Roles that must sign a proposal before it can be approved.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {
+            "criteria", "joint_probability", "results", "expected", "worth", "sequence", "held_back",
+            "refused", "held_digest", "held_name", "needs",
+        }
+    )  # fmt: skip
 
     format: Literal["fedvalue.decision/1"] = "fedvalue.decision/1"
     decided_on: date
@@ -242,7 +283,7 @@ class DecisionBody(Value):
     standard: str
     standard_status: Literal["official", "example", "unverified"]
     parameters_version: Digest
-    mechanism: Literal["outcome_linked_cohort"]
+    mechanism: MechanismName
     purpose: Literal["set"] = "set"
     question: Question
     rule: Rule
@@ -260,6 +301,17 @@ class DecisionBody(Value):
     what_would_change: tuple[str, ...]
     heterogeneity: str
     bias: BiasChecklist
+    criteria: tuple[CriterionFinding, ...] = ()
+    joint_probability: float | None = None
+    results: tuple[Result, ...] = ()
+    expected: tuple[ExpectedMoney, ...] = ()
+    worth: Worth | None = None
+    sequence: Sequence | None = None
+    held_back: tuple[HeldBack, ...] = ()
+    refused: Refused | None = None
+    held_digest: Digest | None = None
+    held_name: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 class Decision(DecisionBody):

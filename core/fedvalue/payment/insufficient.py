@@ -33,7 +33,7 @@ MANY_MISSING = 0.2
 MAX_EPSILON = 20.0
 """Largest epsilon of a study."""
 
-_GRANTED = "the sites' data officers decide on it, and a payer cannot buy it"
+GRANTED = "the sites' data officers decide on it, and a payer cannot buy it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def undecided(
     today = max(round(counts.total.value), 1)
     return Insufficient(
         reason=reason,
-        text=_TEXTS[reason],
+        text=TEXTS[reason],
         more_patients=_more_patients(book, counts, believed, today, budget.patient_cap),
         more_privacy=_more_privacy(book, counts, believed, today, budget),
         review_on=clock.review_on,
@@ -135,7 +135,7 @@ def not_estimable(stratum: Stratum, *, minimum: int, released: float | None, clo
     more = None if patients is None or released is None else max(patients - round(released), 0)
     return Insufficient(
         reason=reason,
-        text=_TEXTS[reason],
+        text=TEXTS[reason],
         more_patients=PatientsRemedy(
             patients=patients,
             more=more,
@@ -149,7 +149,7 @@ def not_estimable(stratum: Stratum, *, minimum: int, released: float | None, clo
             epsilon=epsilon,
             text="No study epsilon up to 20 would do with today's patients."
             if epsilon is None
-            else f"A study epsilon of about {epsilon:.2g} would give an estimate; {_GRANTED}.",
+            else f"A study epsilon of about {epsilon:.2g} would give an estimate; {GRANTED}.",
         ),
         review_on=clock.review_on,
         sunset=clock.sunset,
@@ -213,11 +213,11 @@ def _more_privacy(
         epsilon=round(epsilon, 6) if epsilon <= MAX_EPSILON else None,
         assurance=round(reached, 3),
         text=f"{price} would bring the noise to a quarter of the sampling variance; today's patients would "
-        f"then be conclusive with probability {reached:.2f}; {_GRANTED}.",
+        f"then be conclusive with probability {reached:.2f}; {GRANTED}.",
     )
 
 
-_TEXTS: dict[Reason, str] = {
+TEXTS: dict[Reason, str] = {
     "sampling": "Too few patients to tell on which side of the threshold the outcome lies.",
     "privacy": "Privacy noise is the larger part of the uncertainty. The remedy is a larger cohort, a "
     "coarser group or more privacy budget; this is no ground for a lower price.",

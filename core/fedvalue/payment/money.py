@@ -75,4 +75,5 @@ def _flow(standard: Standard, flow: Flow, after: Mapping[str, InForce], on: date
         after=later,
         change=later - before,
         change_per_100=(later - before) * PATIENTS,
+        per=unit.partition(" per ")[2],
     )

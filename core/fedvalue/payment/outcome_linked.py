@@ -69,6 +69,15 @@ class Posterior:
         """Return P(theta >= threshold), between 0 and 1."""
         return self._sum(special.betaincc(self.alpha, self.beta, threshold))
 
+    def expected_excess(self, threshold: float) -> float:
+        """Return E (theta - tau)+, between 0 and 1.
+
+        For Beta(a, b) it is a / (a + b) (1 - I_tau(a + 1, b)) - tau (1 - I_tau(a, b)).
+        """
+        mean = self.alpha / (self.alpha + self.beta)
+        beyond = special.betaincc(self.alpha, self.beta, threshold)
+        return self._sum(mean * special.betaincc(self.alpha + 1, self.beta, threshold) - threshold * beyond)
+
     @property
     def mean(self) -> float:
         """E(theta)."""

@@ -19,10 +19,10 @@ from fedvalue.errors import PaymentError
 from fedvalue.evidence import documents
 from fedvalue.payment.parameter_file import Parameters, TitledParameter
 from fedvalue.payment.parameters import Value, load_yaml
+from fedvalue.payment.refusals import refused
 from fedvalue.payment.standard import StandardName
 from fedvalue.study.model import Name, Part
 from fedvalue.study.schema import Text
-from fedvalue.study.toml import problems
 
 
 class Overlay(Part):
@@ -60,9 +60,7 @@ def parse(raw: bytes, *, where: str) -> Overlay:
     try:
         return Overlay.model_validate(load_yaml(raw, where=where))
     except ValidationError as error:
-        raise PaymentError(
-            problems(error), where=where, do="see docs/fund-and-parameters.md for every key"
-        ) from None
+        raise refused(error, where=where, do="see docs/fund-and-parameters.md for every key") from None
 
 
 def read(path: Path) -> tuple[Overlay, str]:
@@ -101,4 +99,4 @@ def _laid(overlay: Overlay, key: str, values: tuple[Value, ...], base: Parameter
     try:
         return TitledParameter(title=before.title, unit=before.unit, values=(*kept, *values))
     except ValidationError as error:
-        raise PaymentError(problems(error), where=f"{overlay.name}: {key}") from None
+        raise refused(error, where=f"{overlay.name}: {key}", do="mend the reform's values") from None

@@ -21,10 +21,10 @@ from pydantic import Field, ValidationError, model_validator
 from fedvalue.errors import PaymentError
 from fedvalue.evidence import documents
 from fedvalue.payment.parameters import Parameter, Value, is_money, load_yaml
+from fedvalue.payment.refusals import refused
 from fedvalue.payment.standard import Scope, StandardName
 from fedvalue.study.model import Name, Part
 from fedvalue.study.schema import Text
-from fedvalue.study.toml import problems
 
 Status = Literal["official", "example", "unverified"]
 
@@ -126,9 +126,7 @@ def parse(raw: bytes, *, where: str) -> ParameterFile:
     try:
         content = Parameters.model_validate(load_yaml(raw, where=where))
     except ValidationError as error:
-        raise PaymentError(
-            problems(error), where=where, do="see docs/fund-and-parameters.md for every key"
-        ) from None
+        raise refused(error, where=where, do="see docs/fund-and-parameters.md for every key") from None
     if content.overlays:
         raise PaymentError(
             "overlays: a file of parameters holds none", where=where, do="lay the reform over it when asked"

@@ -14,8 +14,10 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from fedvalue.errors import ParameterNotInForce, PaymentError
+from fedvalue.payment.mechanisms.cash import CURRENCIES
 from fedvalue.study.model import Part
 
 MAX_BYTES = 2_000_000
@@ -68,7 +70,7 @@ class Source(Part):
     @model_validator(mode="after")
     def _findable(self) -> Self:
         if not (self.url or self.place):
-            raise ValueError("a source says where: give url or place")
+            raise PydanticCustomError("parameter_without_source", "a source says where: give url or place")
         return self
 
 
@@ -101,7 +103,9 @@ class Parameter(Part):
     def _ordered_and_in_range(self) -> Self:
         starts = [value.starts for value in self.values]
         if any(later <= earlier for earlier, later in pairwise(starts)):
-            raise ValueError("dates out of order: values stand oldest first, each with its own day")
+            raise PydanticCustomError(
+                "windows_overlap", "dates out of order: values stand oldest first, each with its own day"
+            )
         for value in self.values:
             check_range(value.amount, self.unit)
         return self
@@ -141,10 +145,13 @@ def check_range(amount: Decimal | None, unit: str) -> None:
     Raises:
       ValueError: a share or probability outside 0 to 1, a negative number, money finer than a hundredth.
     """
+    if is_money(unit) and unit[:3] not in CURRENCIES:
+        raise PydanticCustomError("currency_unknown", "unknown currency {code}", {"code": unit[:3]})
     if amount is None:
         return
     if amount < 0:
-        raise ValueError(f"{amount} {unit} is below 0")
+        kind = "money_negative" if is_money(unit) else "number_negative"
+        raise PydanticCustomError(kind, "{amount} {unit} is below 0", {"amount": str(amount), "unit": unit})
     if unit in _RATIOS and amount > 1:
         raise ValueError(f"{amount} is no {unit}: it lies between 0 and 1")
     if is_money(unit) and amount != amount.quantize(Decimal("0.01")):

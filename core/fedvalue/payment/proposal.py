@@ -12,18 +12,19 @@ import os
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import StringConstraints
 
-from fedvalue.analyses.estimate import Value
 from fedvalue.errors import OutputError, PaymentError, SignatureInvalid
 from fedvalue.evidence import documents, sealing
-from fedvalue.evidence.package import Digest
+from fedvalue.evidence.fields import Digest
+from fedvalue.evidence.package import BiasChecklist
 from fedvalue.payment import standard_file
-from fedvalue.payment.decision import Decision
+from fedvalue.payment.decision import CashFlow, Decision, InForce, Rule
+from fedvalue.payment.decision_findings import ExpectedMoney, Growing
 from fedvalue.payment.standard import Approved, StandardName
 from fedvalue.payment.standard_file import StandardFile
 from fedvalue.study.signature import Signature, sign, verify
@@ -32,7 +33,7 @@ APPROVER = "approver"
 """Role of the signature under an approval."""
 
 
-class ProposalBody(Value):
+class ProposalBody(Growing):
     """A proposal without its identity and signatures.
 
     Attributes:
@@ -49,7 +50,19 @@ class ProposalBody(Value):
       appeal_until: Last day of appeal.
       values: Payment value to proposed amount.
       units: Payment value to unit.
+      before: Payment values in force on the day of the decision.
+      rule: How the question was answered.
+      probability: That the standard's question is met, noise included.
+      money: Effect by flow, per unit.
+      expected: Money that is expected per patient, before and after.
+      bias: What noise does not show.
+      held_digest: SHA-256 of the payer-held statement behind it.
+      needs: Roles that must sign this proposal before it can be approved.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {"before", "rule", "probability", "money", "expected", "bias", "held_digest", "needs"}
+    )
 
     format: Literal["fedvalue.proposal/1"] = "fedvalue.proposal/1"
     standard: StandardName
@@ -64,6 +77,14 @@ class ProposalBody(Value):
     appeal_until: date
     values: dict[str, Decimal]
     units: dict[str, str]
+    before: dict[str, InForce] = {}
+    rule: Rule | None = None
+    probability: float | None = None
+    money: tuple[CashFlow, ...] = ()
+    expected: tuple[ExpectedMoney, ...] = ()
+    bias: BiasChecklist | None = None
+    held_digest: Digest | None = None
+    needs: tuple[str, ...] = ()
 
 
 class Proposal(ProposalBody):
@@ -103,9 +124,41 @@ def propose(decision: Decision, key: Ed25519PrivateKey) -> Proposal | None:
         appeal_until=decision.appeal_until,
         values={name: value.amount for name, value in decision.standard_after.items()},
         units={name: value.unit for name, value in decision.standard_after.items()},
+        before=decision.standard_before,
+        rule=decision.rule,
+        probability=_probability(decision),
+        money=decision.money,
+        expected=decision.expected,
+        bias=decision.bias,
+        held_digest=decision.held_digest,
+        needs=decision.needs,
     )
     fields = {name: getattr(body, name) for name in ProposalBody.model_fields}
     return Proposal(**fields, **sealing.sealed_fields(body, key))
+
+
+def _probability(decision: Decision) -> float | None:
+    return decision.joint_probability if decision.finding is None else decision.finding.probability
+
+
+def countersign(proposal: Proposal, key: Ed25519PrivateKey, role: str) -> Proposal:
+    """Return the proposal with one more signature, of a role that it needs.
+
+    Raises:
+      PaymentError: it does not need that role, or the role has signed.
+      EvidenceError: the proposal is not what it says it is.
+      SignatureInvalid: a signature on it does not match.
+    """
+    sealing.check_sealed(documents.content(proposal), where=proposal.proposal_id)
+    if role not in proposal.needs:
+        raise PaymentError(
+            f"the proposal needs {list(proposal.needs)}, no {role}", where=proposal.proposal_id,
+            do="sign in a role that it names",
+        )  # fmt: skip
+    if role in {signature.role for signature in proposal.signatures}:
+        raise PaymentError(f"{role} has signed already", where=proposal.proposal_id)
+    signed = sign(documents.content(proposal, without=sealing.SIGNATURES), key, role)
+    return proposal.model_copy(update={"signatures": (*proposal.signatures, signed)})
 
 
 def load_proposal(path: Path) -> Proposal:
@@ -155,6 +208,11 @@ def approve(
             where=proposal.proposal_id,
             do="run the study for real; to try this out on a copy, allow simulations expressly",
         )
+    if missing := set(proposal.needs) - {signature.role for signature in proposal.signatures}:
+        raise PaymentError(
+            f"not signed by: {', '.join(sorted(missing))}", where=proposal.proposal_id,
+            do="have them sign it with `fedvalue payment propose PROPOSAL --as ROLE --key KEY`",
+        )  # fmt: skip
     if proposal.effective_from < on:
         raise PaymentError(
             f"its values would start on {proposal.effective_from}, which is past",

@@ -29,11 +29,13 @@ class Reading:
 
     Attributes:
       probability: P(theta meets the threshold), between 0 and 1.
-      estimate: Posterior mean of theta, between 0 and 1.
+      estimate: Posterior mean of theta.
       sampling_variance: V_s.
       privacy_variance: V_dp.
-      threshold: tau, between 0 and 1.
+      threshold: tau, in the unit of theta.
       direction: On which side of it the standard is met.
+      shortfall: Expected distance by which theta misses the threshold, in its unit; D4 reads it.
+      excess: Expected distance by which it passes it.
     """
 
     probability: float
@@ -42,11 +44,16 @@ class Reading:
     privacy_variance: float
     threshold: float
     direction: Direction
+    shortfall: float = 0.0
+    excess: float = 0.0
 
 
 def read(posterior: Posterior, threshold: float, direction: Direction) -> Reading:
     """Return what rules read of a posterior."""
     above = posterior.at_least(threshold)
+    over = max(posterior.expected_excess(threshold), 0.0)
+    under = max(over - (posterior.mean - threshold), 0.0)
+    shortfall, excess = (under, over) if direction == "at_least" else (over, under)
     return Reading(
         probability=rounded(above if direction == "at_least" else 1 - above),
         estimate=rounded(posterior.mean),
@@ -54,6 +61,8 @@ def read(posterior: Posterior, threshold: float, direction: Direction) -> Readin
         privacy_variance=posterior.privacy_variance,
         threshold=threshold,
         direction=direction,
+        shortfall=round(shortfall, DIGITS),
+        excess=round(excess, DIGITS),
     )
 
 
@@ -112,7 +121,7 @@ class GuardBandRule:
 
 
 def rule_called(name: RuleName, *, p_met: Decimal, p_not: Decimal) -> DecisionRule:
-    """Return the rule of that name.
+    """Return the rule of that name; D3, D4 and D5 read more than two levels, see `rules_named.rule_of`.
 
     Args:
       name: ``D1`` or ``D2``.
@@ -120,11 +129,26 @@ def rule_called(name: RuleName, *, p_met: Decimal, p_not: Decimal) -> DecisionRu
       p_not: Below 1/2, above 0; D2 does not read it.
 
     Raises:
-      PaymentError: levels outside their range.
+      PaymentError: levels outside their range, or a rule that reads more.
+    """
+    check_levels(p_met, p_not)
+    if name not in ("D1", "D2"):
+        raise PaymentError(
+            f"{name} reads more than two levels",
+            where=name,
+            do="name the rule in a standard, with its parameters",
+        )
+    return ProbabilityRule(float(p_met), float(p_not)) if name == "D1" else GuardBandRule(float(p_met))
+
+
+def check_levels(p_met: Decimal, p_not: Decimal) -> None:
+    """Refuse levels between which no insufficient evidence lies.
+
+    Raises:
+      PaymentError: not 0 < p_not < 0.5 < p_met < 1.
     """
     if not Decimal(0) < p_not < Decimal("0.5") < p_met < 1:
         raise PaymentError(
             f"p_met = {p_met} and p_not = {p_not} are no levels of a decision",
             do="0 < p_not < 0.5 < p_met < 1: between them lies insufficient evidence",
         )
-    return ProbabilityRule(float(p_met), float(p_not)) if name == "D1" else GuardBandRule(float(p_met))

@@ -115,15 +115,16 @@ class ChangeCap:
         if not 0 < self.share < 1:
             raise PaymentError(f"a change cap of {self.share} is no share between 0 and 1")
 
-    def capped(self, base: Decimal, wanted: Decimal) -> Decimal:
-        """Return the amount nearest to the one wanted that the cap allows, rounded inwards to a hundredth.
+    def capped(self, base: Decimal, wanted: Decimal, quantum: Decimal = FEN) -> Decimal:
+        """Return the amount nearest to the one wanted that the cap allows, rounded inwards to ``quantum``.
 
         Args:
           base: The amount at the beginning of the period, at least 0; earlier changes of the same period
             have used part of the cap.
           wanted: The amount wanted, at least 0.
+          quantum: Least step of the amount.
         """
-        reach = (base * self.share).quantize(FEN, rounding="ROUND_DOWN")
+        reach = (base * self.share).quantize(quantum, rounding="ROUND_DOWN")
         return min(max(wanted, base - reach), base + reach)
 
 
@@ -147,19 +148,19 @@ class Credibility:
             raise PaymentError("a variance of the evidence is below 0")
         return self.prior_variance / (self.prior_variance + sampling_variance + privacy_variance)
 
-    def partial(self, old: Decimal, evidence: Decimal, weight: float) -> Decimal:
-        """Return old + Z (evidence - old), to a hundredth, half away from zero."""
+    def partial(self, old: Decimal, evidence: Decimal, weight: float, quantum: Decimal = FEN) -> Decimal:
+        """Return old + Z (evidence - old), to ``quantum``, half away from zero."""
         moved = old + Decimal(repr(round(weight, 12))) * (evidence - old)
-        return moved.quantize(FEN, rounding=ROUND_HALF_UP)
+        return moved.quantize(quantum, rounding=ROUND_HALF_UP)
 
 
 @dataclass(frozen=True, slots=True)
 class Brakes:
     """The four rules together; None leaves one out."""
 
-    hysteresis: Hysteresis
-    interval: MinimumInterval
-    cap: ChangeCap
+    hysteresis: Hysteresis | None
+    interval: MinimumInterval | None
+    cap: ChangeCap | None
     credibility: Credibility | None
 
 
@@ -176,6 +177,7 @@ class Proposal:
       privacy_variance: V_dp.
       last: The last change.
       on: First day of the change.
+      quantum: Least step of the amount: a hundredth of money, finer for weights.
     """
 
     old: Decimal
@@ -186,6 +188,7 @@ class Proposal:
     privacy_variance: float
     last: LastChange | None
     on: date
+    quantum: Decimal = FEN
 
     def __post_init__(self) -> None:
         if min(self.old, self.base, self.evidence) < 0 or not 0 <= self.probability <= 1:
@@ -212,8 +215,8 @@ class Restrained:
 def restrain(proposal: Proposal, brakes: Brakes) -> Restrained:
     """Apply the brakes to a change."""
     way: Way = "up" if proposal.evidence > proposal.old else "down"
-    needed = brakes.hysteresis.needed(way, proposal.last, proposal.on)
-    if not brakes.interval.allows(proposal.last, proposal.on):
+    needed = 0.0 if brakes.hysteresis is None else brakes.hysteresis.needed(way, proposal.last, proposal.on)
+    if brakes.interval is not None and not brakes.interval.allows(proposal.last, proposal.on):
         return Restrained(proposal.old, ("interval",), needed, 0.0)
     if proposal.probability < needed:
         return Restrained(proposal.old, ("hysteresis",), needed, 0.0)
@@ -221,10 +224,10 @@ def restrain(proposal: Proposal, brakes: Brakes) -> Restrained:
     amount, weight = proposal.evidence, 1.0
     if brakes.credibility is not None:
         weight = brakes.credibility.weight(proposal.sampling_variance, proposal.privacy_variance)
-        amount = brakes.credibility.partial(proposal.old, amount, weight)
+        amount = brakes.credibility.partial(proposal.old, amount, weight, proposal.quantum)
         if amount != proposal.evidence:
             because.append("credibility")
-    capped = brakes.cap.capped(proposal.base, amount)
+    capped = amount if brakes.cap is None else brakes.cap.capped(proposal.base, amount, proposal.quantum)
     if capped != amount:
         because.append("cap")
     return Restrained(capped, tuple(because), needed, weight)

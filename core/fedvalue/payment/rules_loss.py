@@ -50,15 +50,8 @@ class LossReading:
 
 
 def read_losses(posterior: Posterior, threshold: float, direction: Direction) -> LossReading:
-    """Return what D4 reads of a posterior of a proportion, privacy noise included.
-
-    E (theta - tau)+ of Beta(a, b) is a / (a + b) (1 - I_tau(a + 1, b)) - tau (1 - I_tau(a, b)).
-    """
-    mean = posterior.alpha / (posterior.alpha + posterior.beta)
-    above = mean * special.betaincc(
-        posterior.alpha + 1, posterior.beta, threshold
-    ) - threshold * special.betaincc(posterior.alpha, posterior.beta, threshold)
-    over = max(math.fsum((posterior.weight * above).tolist()), 0.0)
+    """Return what D4 reads of a posterior of a proportion, privacy noise included."""
+    over = max(posterior.expected_excess(threshold), 0.0)
     return _directed(over, posterior.mean - threshold, direction)
 
 

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from fedvalue.errors import PaymentError
 from fedvalue.evidence import documents
 from fedvalue.payment.parameters import load_yaml
+from fedvalue.payment.refusals import refused
 from fedvalue.payment.standard import Standard
-from fedvalue.study.toml import problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def parse(raw: bytes, *, where: str) -> StandardFile:
     try:
         standard = Standard.model_validate(document)
     except ValidationError as error:
-        raise PaymentError(problems(error), where=where, do="see docs/payment.md for every key") from None
+        raise refused(error, where=where, do="see docs/payment.md for every key") from None
     before = -1
     for approval in standard.approved:
         state = documents.prefix_with_digest(raw, approval.previous)

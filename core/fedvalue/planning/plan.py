@@ -220,13 +220,6 @@ def lowered(plan: Plan, *, clear_sum: bool) -> frozenset[str]:
     return frozenset({CLEAR_SUM} if clear_sum else ()) | frozenset({NO_NOISE} if plan.exact else ())
 
 
-def question(specification: str, public: bytes) -> str:
-    """Return the SHA-256 of a release with its public numbers; of one without them, ``specification``."""
-    if not public:
-        return specification
-    return hashlib.sha256(bytes.fromhex(specification) + hashlib.sha256(public).digest()).hexdigest()
-
-
 def block_name(part: Part, block: Block) -> str:
     """Return the name of an analysis' block inside a release."""
     return f"{part.analysis.label}/{part.ask.label}/{block.name}"

@@ -6,7 +6,7 @@ the roster; nobody takes them from a message.
 
 from __future__ import annotations
 
-from fedvalue.planning.plan import Plan, PlannedRelease, question
+from fedvalue.planning.plan import PUBLIC_WORD, Plan, PlannedRelease
 from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.secure_sum.membership import Member, Membership
 from fedvalue.secure_sum.specification import BlockTerms, ReleaseTerms
@@ -23,18 +23,20 @@ def membership_of(roster: Roster, plan: Plan) -> Membership:
     return Membership(plan.roster_hash, members, plan.thresholds)
 
 
-def terms_of(plan: Plan, release: PlannedRelease, public: bytes = b"") -> ReleaseTerms:
-    """Return the terms of one planned release.
-
-    Args:
-      plan: The approved plan.
-      release: A release of it.
-      public: The release's public numbers, as in `PlannedRelease.require_public`.
-    """
+def terms_of(plan: Plan, release: PlannedRelease) -> ReleaseTerms:
+    """Return the terms of one planned release; `ReleaseTerms.asked` adds its public numbers."""
     blocks = tuple(
         BlockTerms(b.name, b.dimension, str(b.bound_squared), str(b.rho_units), str(gamma))
         for b, gamma in zip(release.blocks, release.scales.gammas, strict=True)
     )
     analyses = tuple(part.analysis.label for part in release.parts)
-    query = question(plan.specification(release), public)
-    return ReleaseTerms(release.label, analyses, query, release.dimension, LOG2_SCALE, release.exact, blocks)
+    return ReleaseTerms(
+        release.label,
+        analyses,
+        plan.specification(release),
+        release.dimension,
+        LOG2_SCALE,
+        release.exact,
+        blocks,
+        PUBLIC_WORD * release.public_size,
+    )

@@ -6,17 +6,30 @@ import math
 from typing import Any
 
 from fedvalue.planning.plan import Plan, PlannedRelease
+from fedvalue.planning.promises import Adversary, Promise, three_promises
 from fedvalue.privacy import accounting
 from fedvalue.privacy.release import LOG2_SCALE, RHO_UNIT
 from fedvalue.study.schema import Study
 
+WHO_COORDINATES = (
+    "A legal entity that pays for the care should not run the coordinator: it holds claims of the same "
+    "patients and has a stake in the answer."
+)
 
-def preview(study: Study, plan: Plan) -> dict[str, Any]:
+
+def preview(study: Study, plan: Plan, *, clear_sum: bool = False) -> dict[str, Any]:
     """Return what would be asked as JSON values: releases, blocks, prices, epsilons.
 
-    ``noise_sd`` is that of the total with every site answering, in the block's own unit.
+    ``noise_sd`` is that of the total with every site answering, in the block's own unit; ``epsilons``
+    stand in the order in which people are told.
+
+    Args:
+      study: The study.
+      plan: Its plan.
+      clear_sum: True if each site's share reaches the coordinator unmasked, as only in a simulation.
     """
     limits = plan.thresholds
+    promises = plan_promises(plan, study)
     return {
         "study": study.study.id,
         "study_hash": plan.study_hash,
@@ -29,6 +42,11 @@ def preview(study: Study, plan: Plan) -> dict[str, Any]:
         "rho": float(plan.rho_units * RHO_UNIT),
         "epsilon": study.privacy.epsilon,
         "epsilon_own_share": own_share_epsilon(plan),
+        "epsilons": [
+            {"against": p.against, "colluding": p.colluding, "epsilon": p.epsilon} for p in promises
+        ],
+        "clear_sum": clear_sum,
+        "ledger_rho": float(site_share_units(plan, clear_sum=clear_sum) * RHO_UNIT),
         "governance_missing": list(study.governance.missing()),
         "cohort": cohort_in_words(study),
         "analyses": analyses_in_words(study),
@@ -62,6 +80,19 @@ def own_share_epsilon(plan: Plan) -> float | None:
     return accounting.epsilon(own_share_units(plan), plan.terms.delta)
 
 
+def plan_promises(plan: Plan, study: Study) -> tuple[Promise, ...]:
+    """Return the three epsilons of a whole plan and its spare attempts, in the order of telling."""
+    limits = plan.thresholds
+    alone = plan.attempts * sum(release.scales.rho_units(limits.answers) for release in plan.releases)
+    return three_promises(
+        sites=limits.sites,
+        colluding=limits.colluding,
+        promised=None if plan.exact else study.privacy.epsilon,
+        own_share=own_share_epsilon(plan),
+        no_collusion=None if plan.exact else accounting.epsilon(alone, plan.terms.delta),
+    )
+
+
 def _blocks(release: PlannedRelease, sites: int) -> list[dict[str, Any]]:
     return [
         {
@@ -83,9 +114,9 @@ def analyses_in_words(study: Study) -> list[str]:
     ]
 
 
-def in_words(study: Study, plan: Plan) -> str:
-    """Return the preview as text for people."""
-    facts = preview(study, plan)
+def in_words(study: Study, plan: Plan, *, clear_sum: bool = False) -> str:
+    """Return the preview as text for people; arguments as for `preview`."""
+    facts = preview(study, plan, clear_sum=clear_sum)
     charter = study.study
     lines = [
         f"{charter.title.read('en')} ({charter.id})",
@@ -101,6 +132,7 @@ def in_words(study: Study, plan: Plan) -> str:
         f"  Under {study.federation.min_released_patients} released patients a stratum gets no estimate.",
         "",
         "What leaves a hospital",
+        f"  {_leaves_in_words(facts)}",
         *(
             f"  {line}"
             for release in facts["releases"]
@@ -108,7 +140,7 @@ def in_words(study: Study, plan: Plan) -> str:
         ),
         "",
         "At what price",
-        *(f"  {sentence}" for sentence in _price_in_words(study, facts)),
+        *(f"  {sentence}" for sentence in _price_in_words(study, plan, facts)),
     ]
     if facts["payments"]:
         lines += ["", "What it may move", *(f"  {text}" for text in facts["payments"])]
@@ -155,19 +187,50 @@ def _release_in_words(release: dict[str, Any], *, exact: bool) -> list[str]:
     ]
 
 
-def _price_in_words(study: Study, facts: dict[str, Any]) -> list[str]:
-    privacy, own = study.privacy, facts["epsilon_own_share"]
-    repeated = privacy.max_sites_per_patient
+def _leaves_in_words(facts: dict[str, Any]) -> str:
+    if facts["clear_sum"]:
+        return (
+            "IN CLEAR, as only in a simulation: the coordinator sees each hospital's numbers by themselves."
+        )
+    return (
+        "For each release one masked vector, which looks random to everybody; what is opened is the sum over "
+        f"at least {facts['must_answer']} hospitals, never one hospital's numbers."
+    )
+
+
+def _price_in_words(study: Study, plan: Plan, facts: dict[str, Any]) -> list[str]:
+    privacy, repeated = study.privacy, study.privacy.max_sites_per_patient
     appears = f"One person may appear at {repeated.value} site(s) ({repeated.basis})."
-    if own is None:
-        return ["No noise: there is no promise at all.", appears]
-    promised = (
-        f"epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for the whole study, per patient "
-        f"(rho {facts['rho']:.5f}), against the coordinator and {facts['colluding']} colluding sites "
-        "once sums are masked."
+    if plan.exact:
+        return ["No noise: there is no promise at all.", appears, WHO_COORDINATES]
+    whole = (
+        f"Per patient, at delta {privacy.delta:g} for the whole study (rho {facts['ledger_rho']:.5f} each):"
     )
-    charged = (
-        "In this version the sum travels in clear: against the coordinator a site's own share has "
-        f"epsilon {own:.3g}, and that is what each ledger is charged."
-    )
-    return [promised, charged, appears]
+    promises = plan_promises(plan, study)
+    if facts["clear_sum"]:
+        told = _price_in_clear({p.against: p for p in promises})
+    else:
+        told = [
+            f"epsilon {promise.epsilon or 0.0:.3g} {_against(promise)}"
+            + ("; this is what each ledger is charged." if promise.against == "promised" else ".")
+            for promise in promises
+        ]
+    return [whole, *(f"  {sentence}" for sentence in told), appears, WHO_COORDINATES]
+
+
+def _price_in_clear(promises: dict[Adversary, Promise]) -> list[str]:
+    own, masked = promises["own_share"], promises["promised"]
+    seen = "which sees this hospital's own noise alone; this is what each ledger is charged."
+    return [
+        f"epsilon {own.epsilon or 0.0:.3g} against the coordinator, {seen}",
+        f"With the private sum it would be epsilon {masked.epsilon or 0.0:.3g} {_against(masked)}.",
+    ]
+
+
+def _against(promise: Promise) -> str:
+    if promise.against == "own_share":
+        others = f"all {promise.colluding} other hospitals"
+        return f"against the coordinator and {others}: this hospital's own noise alone"
+    if promise.against == "promised":
+        return f"against the coordinator and {promise.colluding} colluding hospital(s)"
+    return "against the coordinator alone"

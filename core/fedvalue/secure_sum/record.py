@@ -51,7 +51,7 @@ class Transcript:
             suite, ref, self.survivors(), transcript.input_list_hash(suite, ref, self.inputs)
         )
 
-    def verify(self, suite: CryptoSuite, membership: Membership, total: bytes) -> None:
+    def verify(self, suite: CryptoSuite, membership: Membership, total: bytes | None) -> None:
         """Check that at least t survivors signed exactly these inputs to exactly this question.
 
         It does not show that ``total`` is the sum of the inputs: the masks are gone. It fixes which signed
@@ -60,7 +60,7 @@ class Transcript:
         Args:
           suite: Crypto suite.
           membership: The approved roster and thresholds.
-          total: The published sum as little-endian 64-bit words.
+          total: The published sum as little-endian 64-bit words; None where only its hash is at hand.
 
         Raises:
           TranscriptInvalid: a hash, a signature, a site or a number does not hold.
@@ -76,7 +76,8 @@ class Transcript:
             raise _invalid("its question does not follow from its specification")
         if len(set(survivors)) < len(survivors) or set(survivors) - set(asked.members):
             raise _invalid("its survivors are not members, or stand there twice")
-        if len(survivors) < limits.answers or suite.digest(total) != self.total_hash:
+        another = total is not None and suite.digest(total) != self.total_hash
+        if len(survivors) < limits.answers or another:
             raise _invalid("it has too few survivors, or is of another sum")
         ref = self.ref()
         for entry in self.inputs:

@@ -6,7 +6,8 @@ the site makes its own and compares every field.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import hashlib
+from dataclasses import dataclass, fields, replace
 
 from fedvalue.errors import SpecificationDiffers
 from fedvalue.secure_sum.encoding import encode
@@ -76,6 +77,7 @@ class ReleaseTerms:
       log2_scale: s, each site's noise has scale ``2^s``.
       exact: True for a sum without noise (`Unsafe`).
       blocks: Its blocks in the order of coordinates.
+      public_bytes: Length of the public numbers that travel with it, covered by ``query``.
     """
 
     label: str
@@ -85,6 +87,17 @@ class ReleaseTerms:
     log2_scale: int
     exact: bool
     blocks: tuple[BlockTerms, ...]
+    public_bytes: int = 0
+
+    def asked(self, public: bytes) -> ReleaseTerms:
+        """Return the terms with public numbers, which enter its ``query``.
+
+        Raises:
+          SpecificationDiffers: they have another length.
+        """
+        if len(public) != self.public_bytes:
+            raise SpecificationDiffers("the release takes other public numbers", where=self.label)
+        return replace(self, query=query_with(self.query, public))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,7 @@ class RoundSpecification:
       release: What is asked.
       members: U2, the sites that hold each other's shares, in the order of ids.
       ring_bits: 64.
+      public: Public numbers of the release; ``release.query`` covers them.
     """
 
     settings: EpochSettings
@@ -106,6 +120,7 @@ class RoundSpecification:
     release: ReleaseTerms
     members: tuple[str, ...]
     ring_bits: int = RING_BITS
+    public: bytes = b""
 
     def canonical(self) -> bytes:
         """Return the bytes that enter the question hash."""
@@ -133,3 +148,10 @@ class RoundSpecification:
                         where=field.name,
                         do="compare the coordinator's study, roster and version with the approved ones",
                     )
+
+
+def query_with(query: str, public: bytes) -> str:
+    """Return what fixes a release with its public numbers, 64 hexadecimal digits; ``query`` without any."""
+    if not public:
+        return query
+    return hashlib.sha256(bytes.fromhex(query) + hashlib.sha256(public).digest()).hexdigest()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from datetime import date
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from fedvalue.study.model import Code, Level, Line, Name, Part, Window
+from fedvalue.study.sources import GRADES, RecordCount, WorstGrade, day_number
 
 
 class Index(Part):
@@ -81,6 +83,14 @@ class VariantSource(Part):
     classes: tuple[str, ...] = Field(default=("any",), strict=False, min_length=1)
 
 
+def _absent(value: object) -> bool:
+    """Tell whether a key was not given: it is then left out of the canonical form, as before it existed."""
+    return value is None or value == {}
+
+
+CALENDAR_UNIT = "days since 1970-01-01"
+
+
 class Variable(Part):
     """One variable of the cohort: exactly one source, and either levels or a public clip.
 
@@ -88,6 +98,12 @@ class Variable(Part):
       variant: Mutated / wild type / not tested of one gene; ``levels`` are then those three words, in order.
       person: A column of the patients table, such as ``age`` or ``sex``.
       claims: A money column of the claims table, summed over ``window``.
+      count: On how many different days there is a record of some kind.
+      grade: The worst grade of adverse events; ``levels`` are then `GRADES`, in order.
+      calendar: ``index``: the calendar day of the index day, if it lies ``between``; it takes no clip.
+      between: First and last calendar day, both included, for ``calendar``.
+      merge_into: Level to the coarser level that a small group joins, such as a variant to its gene; a
+        coarser level may join a yet coarser one. For variables that define groups.
       levels: Public levels of a categorical variable. Any other value is the declared level ``unknown``.
       clip: Public range of a numeric variable; values outside are moved to its ends.
       window: Days from the index day, for ``claims``.
@@ -97,15 +113,63 @@ class Variable(Part):
     variant: VariantSource | None = None
     person: Name | None = None
     claims: Literal["total_paid", "patient_paid"] | None = None
+    count: RecordCount | None = Field(default=None, exclude_if=_absent)
+    grade: WorstGrade | None = Field(default=None, exclude_if=_absent)
+    calendar: Literal["index"] | None = Field(default=None, exclude_if=_absent)
+    between: tuple[date, date] | None = Field(default=None, strict=False, exclude_if=_absent)
+    merge_into: dict[Level, Level] = Field(default={}, exclude_if=_absent)
     levels: tuple[Level, ...] = Field(default=(), strict=False)
     clip: tuple[float, float] | None = Field(default=None, strict=False)
     window: Window | None = None
     unit: Line | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _calendar_clip(cls, given: Any) -> Any:
+        """A calendar day is a number in days, clipped to ``between``; both are in the canonical form."""
+        if not isinstance(given, dict) or given.get("calendar") is None:
+            return given
+        try:
+            first, last = (date.fromisoformat(str(day)) for day in given["between"])
+        except (KeyError, TypeError, ValueError):
+            return given  # the fields say what is wrong
+        made = {"clip": [day_number(first), day_number(last)], "unit": CALENDAR_UNIT}
+        return {**made, **given, "between": [first, last]}
+
+    @model_validator(mode="after")
+    def _calendar_complete(self) -> Self:
+        if (self.calendar is None) != (self.between is None):
+            raise ValueError("calendar takes between = [first day, last day], and nothing else does")
+        if self.between is not None and self.clip != tuple(day_number(day) for day in self.between):
+            raise ValueError("calendar takes between, and no clip")
+        return self
+
+    @model_validator(mode="after")
+    def _merges_end(self) -> Self:
+        if self.merge_into and not self.levels:
+            raise ValueError("merge_into is for variables with levels")
+        for level in self.merge_into:
+            path, at = {level}, level
+            while (above := self.merge_into.get(at)) is not None:
+                if above in path:
+                    raise ValueError(f"merge_into runs in a circle at {above!r}")
+                path.add(at := above)
+        known = {*self.levels, *self.merge_into.values()}
+        if unused := sorted(set(self.merge_into) - known):
+            raise ValueError(f"merge_into: {unused[0]!r} is no level, and no level joins it")
+        return self
+
     @model_validator(mode="after")
     def _one_source_one_shape(self) -> Self:
-        if sum(source is not None for source in (self.variant, self.person, self.claims)) != 1:
-            raise ValueError("a variable has exactly one source: variant, person or claims")
+        sources = (self.variant, self.person, self.claims, self.count, self.grade, self.calendar)
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError(
+                "a variable has exactly one source: variant, person, claims, count, grade or calendar"
+            )
+        if self.count is not None and self.clip is None:
+            raise ValueError("a count is a number: it takes a clip, and no levels")
+        if self.grade is not None and self.levels != GRADES:
+            raise ValueError(f"a grade has the levels {list(GRADES)}")
         if bool(self.levels) == (self.clip is not None):
             raise ValueError("a variable has either levels (categorical) or clip (numeric)")
         if len(set(self.levels)) != len(self.levels) or "unknown" in self.levels:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fedvalue.study.model import Duration, Name, Part, duration_days
+from fedvalue.study.model import Code, Duration, Name, Part, duration_days
 
 _BEST_BY = re.compile(r"best by day ([0-9]{1,5})")
 _STATUS_AT = re.compile(r"status at day ([0-9]{1,5}) within ([0-9]{1,5}) days")
@@ -16,31 +16,52 @@ MAX_INTERVALS = 4000
 """Most intervals of a time grid; a daily grid over ten years fits."""
 
 
+def _absent(value: object) -> bool:
+    """Tell whether a key was not given: it is then left out of the canonical form, as before it existed."""
+    return value is None or value == ()
+
+
 class Binary(Part):
     """An outcome that a patient has, has not, or lacks.
 
     Attributes:
-      source: ``response`` reads the response assessments; ``person`` a 0/1 column of the patients table.
+      source: ``response`` reads the response assessments; ``person`` a 0/1 column of the patients table;
+        ``readmission`` whether the first stay in hospital was followed by another one.
       method: Who assessed: methods are never pooled without saying so.
       what: ``best by day 183`` (best assessment up to that day), or ``status at day 183 within 28 days``.
       success: Assessment codes that count as the outcome.
       column: The 0/1 column, for ``person``.
+      within_days: For ``readmission``: days after discharge in which a stay counts. A stay that begins on
+        the day of discharge, or before it, is a transfer and belongs to the same stay.
+      planned: For ``readmission``: codes of planned stays, such as chemotherapy cycles; they do not count.
       missing: ``non_response`` counts a missing outcome as failure (conservative); ``exclude`` leaves it out.
         Death before the day is a failure under both.
     """
 
     kind: Literal["binary"]
-    source: Literal["response", "person"] = "response"
+    source: Literal["response", "person", "readmission"] = "response"
     method: Literal["recist", "clinician", "report_text"] | None = None
     what: str | None = None
     success: tuple[Literal["CR", "PR", "SD", "PD"], ...] = Field(
         default=("CR", "PR"), strict=False, min_length=1
     )
     column: Name | None = None
+    within_days: int | None = Field(default=None, ge=1, le=365, exclude_if=_absent)
+    planned: tuple[Code, ...] = Field(default=(), strict=False, exclude_if=_absent)
     missing: Literal["non_response", "exclude"] = "non_response"
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if (self.source == "readmission") != (self.within_days is not None) or (
+            self.planned and self.within_days is None
+        ):
+            raise ValueError("source = 'readmission' takes within_days and planned, and nothing else does")
+        if self.source == "readmission":
+            if self.column is not None or self.method is not None or self.what is not None:
+                raise ValueError("source = 'readmission' takes no method, what or column")
+            if self.missing != "exclude":
+                raise ValueError("who was never in hospital cannot return to it: missing = 'exclude'")
+            return self
         if self.source == "person":
             if self.column is None or self.method is not None or self.what is not None:
                 raise ValueError("source = 'person' takes a column, and no method or what")

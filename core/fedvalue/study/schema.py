@@ -12,9 +12,14 @@ from fedvalue.study.cohort import Cohort, Variable
 from fedvalue.study.endpoints import Endpoint
 from fedvalue.study.governance import Governance
 from fedvalue.study.model import Line, Name, Part, StudyId
+from fedvalue.study.payments import Payment, Use
+from fedvalue.study.questions.described import Described
+from fedvalue.study.questions.competing_risks import CompetingRisks
 from fedvalue.study.questions.kaplan_meier import KaplanMeier
+from fedvalue.study.questions.log_rank import LogRank
 from fedvalue.study.questions.proportion import Proportion
 from fedvalue.study.questions.question import Measured
+from fedvalue.study.questions.regression import Regression
 
 
 class Text(Part):
@@ -116,55 +121,13 @@ class Federation(Part):
     min_released_patients: int = Field(default=50, ge=1)
 
 
-Analysis = Annotated[Proportion | KaplanMeier, Field(discriminator="kind")]
+Analysis = Annotated[Described | Proportion | KaplanMeier, Field(discriminator="kind")]
 """One question; a new kind is a page in ``questions`` and stands here."""
 
 KINDS: tuple[str, ...] = tuple(
     get_args(question.model_fields["kind"].annotation)[0] for question in get_args(get_args(Analysis)[0])
 )
 """Every kind of analysis that a study can ask for."""
-
-
-class Payment(Part):
-    """A payment standard that this study may move.
-
-    Attributes:
-      standard: Path of the standard, such as ``lung/egfr_tki_outcome_linked``.
-      mechanism: Name of the payment mechanism.
-      purpose: ``set``: estimates and probabilities. Settling never goes through a study.
-      uses: ``endpoint | variable=level, ...``: the stratum that decides.
-    """
-
-    standard: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)+$")
-    mechanism: Literal["outcome_linked_cohort"]
-    purpose: Literal["set"]
-    uses: Line
-
-    @model_validator(mode="after")
-    def _stratum_parses(self) -> Self:
-        _ = self.stratum
-        return self
-
-    @property
-    def endpoint(self) -> str:
-        """The endpoint that ``uses`` names."""
-        return self.uses.partition("|")[0].strip()
-
-    @property
-    def stratum(self) -> dict[str, str]:
-        """Variable to level; empty for all patients.
-
-        Raises:
-          ValueError: a part is not ``variable=level``.
-        """
-        parts = [part.strip() for part in self.uses.partition("|")[2].split(",") if part.strip()]
-        levels: dict[str, str] = {}
-        for part in parts:
-            variable, equals, level = part.partition("=")
-            if not equals or not level.strip() or variable.strip() in levels:
-                raise ValueError(f"uses: {part!r} is not variable=level")
-            levels[variable.strip()] = level.strip()
-        return levels
 
 
 class Study(Part):
@@ -202,23 +165,24 @@ class Study(Part):
     def _payments_resolve(self) -> Self:
         for position, payment in enumerate(self.payments):
             where = f"payments[{position}].uses"
-            stratum = payment.stratum
-            if not any(
-                isinstance(analysis, Proportion)
-                and analysis.endpoint == payment.endpoint
-                and set(analysis.by) == set(stratum)
-                for analysis in self.analyses
-            ):
-                raise ValueError(
-                    f"{where} = {payment.uses!r} needs a proportion of {payment.endpoint!r} "
-                    f"by {sorted(stratum)}"
-                )
-            for name, level in stratum.items():
-                if level not in self.variables[name].levels:
-                    raise ValueError(
-                        f"{where}: {name} has no level {level!r}; it has {list(self.variables[name].levels)}"
-                    )
+            for use in payment.used.values():
+                self._use_resolves(payment, use, where)
         return self
+
+    def _use_resolves(self, payment: Payment, use: Use, where: str) -> None:
+        proportions = payment.mechanism == "outcome_linked_cohort"
+        for name, level in use.levels.items():
+            variable = self.variables.get(name)
+            if variable is not None and variable.levels and level not in variable.levels:
+                raise ValueError(f"{where}: {name} has no level {level!r}; it has {list(variable.levels)}")
+        if not any(
+            (isinstance(question, Proportion) or not proportions)
+            and use.endpoint in question.model_dump().values()
+            and set(getattr(question, "by", ())) == set(use.levels)
+            for question in self.analyses
+        ):
+            asked = "a proportion" if proportions else "an analysis"
+            raise ValueError(f"{where} = {use.text!r} needs {asked} of {use.endpoint!r} by {sorted(use.levels)}")
 
     @property
     def measured(self) -> Measured:

@@ -7,22 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flwr.app import Message
 from flwr.serverapp import Grid
 from pydantic import ValidationError
 
 from fedvalue.errors import ReplyInvalid, SignatureInvalid, TooFewSites
 from fedvalue.evidence import statements
 from fedvalue.planning.plan import Plan, lowered
+from fedvalue.server.asking import ask
 from fedvalue.strategies.secure_aggregation.messages import (
     ENROL,
-    RELEASE,
     EnrolReply,
     EnrolRequest,
     Refused,
-    ReleaseRequest,
     Reply,
-    Wire,
 )
 from fedvalue.study.approval import SIMULATION, Approval
 from fedvalue.study.roster import Roster, Site
@@ -31,7 +28,6 @@ from fedvalue.study.signature import Signature, verify
 Progress = Callable[[str, int, int], None]
 """Told what is going on: a sentence, how much is done, out of how much."""
 
-NO_ANSWER = "no_answer"
 POLL_SECONDS = 0.5
 
 
@@ -69,6 +65,7 @@ def enrol(
     *,
     timeout: float | None,
     simulation: bool = False,
+    clear_sum: bool = False,
 ) -> Enrolled:
     """Ask every node whether its officer approved this study on this roster.
 
@@ -78,12 +75,13 @@ def enrol(
       TooFewSites: fewer than t sites of the roster said yes.
     """
     asked = {node: EnrolRequest(plan.study_hash, plan.roster_hash, secrets.token_hex(16)) for node in nodes}
-    replies = _ask(grid, asked, ENROL, timeout)
+    replies = dict(ask(grid, ENROL, asked, timeout=timeout))
     found: dict[str, tuple[int, Approval]] = {}
     refusals: dict[str, str] = {}
-    for node, reply in replies.items():
+    for node in nodes:
+        reply = replies[node]
         try:
-            approval = _checked(reply, asked[node], plan, roster)
+            approval = _checked(reply, asked[node], roster, plan, clear_sum=clear_sum)
         except ReplyInvalid as error:
             refusals[f"node {node}"] = reply.code if isinstance(reply, Refused) else error.code
             continue
@@ -102,39 +100,7 @@ def enrol(
     return Enrolled({s: found[s][0] for s in order}, tuple(found[s][1] for s in order), refusals)
 
 
-def exchange(
-    grid: Grid, enrolled: Enrolled, request: ReleaseRequest, *, timeout: float | None
-) -> dict[str, Reply]:
-    """Send one request to every enrolled site and return the replies by site id."""
-    by_node = {node: site for site, node in enrolled.nodes.items()}
-    replies = _ask(grid, dict.fromkeys(by_node, request), RELEASE, timeout)
-    return {by_node[node]: reply for node, reply in replies.items()}
-
-
-def _ask(
-    grid: Grid, requests: Mapping[int, EnrolRequest | ReleaseRequest], kind: str, timeout: float | None
-) -> dict[int, Reply]:
-    """Send requests and match replies by the message they answer; no answer is a refusal of its own."""
-    messages = [
-        Message(Wire.pack(request), dst_node_id=node, message_type=kind) for node, request in requests.items()
-    ]
-    answers = {
-        reply.metadata.reply_to_message_id: reply
-        for reply in grid.send_and_receive(messages, timeout=timeout)
-    }
-    found: dict[int, Reply] = {}
-    for message in messages:
-        answer = answers.get(message.metadata.message_id)
-        try:
-            found[message.metadata.dst_node_id] = (
-                Refused(NO_ANSWER) if answer is None or answer.has_error() else Wire.reply(answer.content)
-            )
-        except ReplyInvalid as error:
-            found[message.metadata.dst_node_id] = Refused(error.code)
-    return found
-
-
-def _checked(reply: Reply, asked: EnrolRequest, plan: Plan, roster: Roster) -> Approval:
+def _checked(reply: Reply, asked: EnrolRequest, roster: Roster, plan: Plan, *, clear_sum: bool) -> Approval:
     if not isinstance(reply, EnrolReply):
         raise ReplyInvalid("the site refuses")
     try:
@@ -152,8 +118,8 @@ def _checked(reply: Reply, asked: EnrolRequest, plan: Plan, roster: Roster) -> A
     told = (approval.study_hash, approval.roster_hash, approval.sites, approval.answers, approval.colluding)
     if told != (plan.study_hash, plan.roster_hash, limits.sites, limits.answers, limits.colluding):
         raise ReplyInvalid("the approval is for another study or roster", where=site.id)
-    if not lowered(plan) <= set(approval.unsafe):
-        raise ReplyInvalid("the officer did not approve what lowers the protection", where=site.id)
+    if lowered(plan, clear_sum=clear_sum) != set(approval.unsafe) - {SIMULATION}:
+        raise ReplyInvalid("the officer approved another protection than that of this run", where=site.id)
     _present(reply, asked, site)
     return approval
 

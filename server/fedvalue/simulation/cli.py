@@ -97,6 +97,10 @@ def simulate(
     unsafe_no_noise: Annotated[
         bool, typer.Option("--unsafe-no-noise", help="No noise and no minimum sizes; protects nobody.")
     ] = False,
+    unsafe_clear_sum: Annotated[
+        bool,
+        typer.Option("--unsafe-clear-sum", help="Without masks: the coordinator sees each hospital's share."),
+    ] = False,
     language: ReportLanguage = "both",
     as_json: AsJson = False,
 ) -> None:
@@ -119,8 +123,8 @@ def simulate(
         )
     with _progress(as_json) as told:
         result = run(
-            study, source, out=out, unsafe_no_noise=unsafe_no_noise, standards=standards,
-            day=None if day is None else _day(day), language=language, progress=told,
+            study, source, out=out, unsafe_no_noise=unsafe_no_noise, unsafe_clear_sum=unsafe_clear_sum,
+            standards=standards, day=None if day is None else _day(day), language=language, progress=told,
         )  # fmt: skip
     _show(result, as_json)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from fedvalue.client.governance.approvals import approve
 from fedvalue.client.governance.policy import Budget, Policy
-from fedvalue.client.home import Clock, SiteHome, write_atomically
-from fedvalue.client.records.load import load
+from fedvalue.client.home import Clock, SiteHome
+from fedvalue.client.loading import load_records
 from fedvalue.client.records.report import LoadReport
 from fedvalue.errors import OutputError
 from fedvalue.planning.plan import plan_on
-from fedvalue.planning.words import own_share_units
+from fedvalue.planning.words import site_share_units
 from fedvalue.privacy import accounting
 from fedvalue.secure_sum.thresholds import thresholds
 from fedvalue.server.enrolment import Progress
@@ -99,7 +99,14 @@ def fresh_folder(out: Path, *, keep: tuple[Path, ...] = (), made: re.Pattern[str
 
 
 def make_federation(
-    study: Study, sources: Iterable[Source], folder: Path, *, exact: bool, clock: Clock, progress: Progress
+    study: Study,
+    sources: Iterable[Source],
+    folder: Path,
+    *,
+    exact: bool,
+    clock: Clock,
+    progress: Progress,
+    clear_sum: bool = False,
 ) -> SimulatedFederation:
     """Make a home for each source, load its records, and approve the study everywhere.
 
@@ -108,6 +115,7 @@ def make_federation(
       sources: The hospitals.
       folder: Where the homes go, one folder each.
       exact: Without noise.
+      clear_sum: With sums that travel in clear.
       clock: Tells the sites' time.
       progress: Told what is going on.
 
@@ -117,19 +125,17 @@ def make_federation(
       Refusal: the study cannot be approved.
     """
     found = list(sources)
-    policy = _policy(study, len(found), exact)
+    unsafe = (*((CLEAR_SUM,) if clear_sum else ()), *((NO_NOISE,) if exact else ()))
+    policy = _policy(study, len(found), exact=exact, clear_sum=clear_sum)
     homes, reports = [], []
     for done, source in enumerate(found):
         progress("loading records", done, len(found))
         site = policy.model_copy(update={"site": source.site, "entity": source.site, "operator": source.site})
         home = SiteHome.create(folder / source.site, site, clock)
-        report = load(source.folder, source.mapping, home.records_file)
-        write_atomically(home.folder / "load-report.json", report.json_text().encode())
-        reports.append(report)
+        reports.append(load_records(home, source.folder, source.mapping))
         homes.append(home)
     progress("loading records", len(found), len(found))
     roster = Roster(site=tuple(home.card() for home in homes))
-    unsafe = (CLEAR_SUM, NO_NOISE) if exact else (CLEAR_SUM,)
     for done, home in enumerate(homes):
         progress("approving the study", done, len(homes))
         approve(home, study, roster, unsafe=unsafe)
@@ -151,13 +157,13 @@ def _left_out(reports: list[LoadReport]) -> tuple[str, ...]:
     )
 
 
-def _policy(study: Study, sites: int, exact: bool) -> Policy:
-    """The policy of a simulated site: it affords the study's own share in clear, and no more."""
+def _policy(study: Study, sites: int, *, exact: bool, clear_sum: bool) -> Policy:
+    """The policy of a simulated site: it affords the study, and no more."""
     limits = thresholds(
         sites, colluding=study.federation.colluding_sites, dropouts=study.federation.tolerated_dropouts
     )
     plan = plan_on(study, limits, "0" * 64, unsafe_exact=exact)
-    price = own_share_units(plan)
+    price = site_share_units(plan, clear_sum=clear_sum)
     delta = study.privacy.delta
     epsilon = study.privacy.epsilon if exact else accounting.epsilon(price, delta) * (1 + 1e-9)
     return Policy(
@@ -166,6 +172,6 @@ def _policy(study: Study, sites: int, exact: bool) -> Policy:
         operator="template",
         budget=Budget(epsilon=epsilon, delta=delta),
         profiles=("none", "cn", "eu", "us"),
-        unsafe=("clear_sum", "no_noise") if exact else ("clear_sum",),
+        unsafe=(*(("clear_sum",) if clear_sum else ()), *(("no_noise",) if exact else ())),
         simulation=True,
     )

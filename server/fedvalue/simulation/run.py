@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -12,9 +13,11 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedvalue.client.app import SITE_HOME, make_app
 from fedvalue.client.home import Clock, system_clock, write_atomically
+from fedvalue.client.node import SiteNode
 from fedvalue.evidence import statements
 from fedvalue.evidence.package import EvidencePackage
-from fedvalue.server.coordinator import Coordinator, quiet
+from fedvalue.planning.concluding import quiet
+from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.enrolment import Progress
 from fedvalue.server.grids.local import LocalGrid, LocalNode, run_server_app
 from fedvalue.server.reports.wording import Language
@@ -51,6 +54,7 @@ def run(
     *,
     out: Path | str,
     unsafe_no_noise: bool = False,
+    unsafe_clear_sum: bool = False,
     standards: Path | None = None,
     day: date | None = None,
     language: Language = "both",
@@ -63,6 +67,7 @@ def run(
       sources: Where the hospitals' raw tables are.
       out: Folder for everything; an earlier simulation there is replaced, anything else is refused.
       unsafe_no_noise: Turn noise, clipping to the budget and minimum sizes off; the report says so.
+      unsafe_clear_sum: Let each hospital's share travel in clear instead of the private sum: for comparison.
       standards: Folder of payment standards; None takes the examples that ship with FedValue.
       day: The day on which the simulation takes place; None takes today.
       language: Of the report: ``en``, ``zh`` or ``both``.
@@ -86,6 +91,7 @@ def run(
         sources.sites(folder / "tables"),
         folder / "sites",
         exact=unsafe_no_noise,
+        clear_sum=unsafe_clear_sum,
         clock=clock,
         progress=progress,
     )
@@ -101,6 +107,7 @@ def run(
         study_signatures=(signature,),
         simulation=True,
         unsafe_exact=unsafe_no_noise,
+        unsafe_clear_sum=unsafe_clear_sum,
         clock=clock,
         progress=progress,
     )
@@ -118,21 +125,25 @@ def run(
 
 
 def _over_flower(coordinator: Coordinator, federation: SimulatedFederation, clock: Clock) -> EvidencePackage:
-    """Run the coordinator as a Flower ServerApp over ClientApps in this process."""
-    client_app = make_app(clock)
-    nodes = {
-        number: LocalNode(client_app, {SITE_HOME: str(home.folder)})
-        for number, home in enumerate(federation.homes, start=FIRST_NODE)
-    }
-    server_app = ServerApp()
+    """Run the coordinator as a Flower ServerApp over ClientApps in this process, each with its site node."""
     evidence: list[EvidencePackage] = []
+    server_app = ServerApp()
 
     @server_app.main()
     def main(grid: Grid, context: Context) -> None:
         del context
         evidence.append(coordinator.run(grid))
 
-    run_server_app(server_app, LocalGrid(nodes))
+    with ExitStack() as running:
+        nodes = {
+            str(home.folder): running.enter_context(SiteNode(home.folder, clock)) for home in federation.homes
+        }
+        client_app = make_app(lambda context: nodes[str(context.node_config[SITE_HOME])].answer)
+        places = {
+            number: LocalNode(client_app, {SITE_HOME: folder})
+            for number, folder in enumerate(nodes, start=FIRST_NODE)
+        }
+        run_server_app(server_app, LocalGrid(places))
     return evidence[0]
 
 

@@ -41,6 +41,11 @@ def test_every_key_is_a_module_with_a_measurement_and_a_bar() -> None:
         assert callable(module.measure)
 
 
+def test_a_bar_on_our_own_figure_is_told_apart_from_one_on_the_ratio(tmp_path: Path) -> None:
+    assert harness.at_most(Counted([1.0])) == float("inf")
+    assert harness.at_most(harness.row_module("sampler_us")) == 1.0
+
+
 def test_a_key_that_is_no_row_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as refusal:
         harness.main(["--key", "nonsense", "--out", str(tmp_path / "bench.json")])

@@ -84,7 +84,7 @@ def test_text_that_no_file_holds_is_refused_before_it_is_written() -> None:
 def test_the_policy_file_says_what_its_lines_mean() -> None:
     lines = POLICY.to_toml().splitlines()
     assert lines[0].startswith("# What this site answers at all.")
-    assert any("'clear_sum': the coordinator may see" in line for line in lines)
+    assert any("what simulated sites may do: clear_sum" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,11 @@ def test_the_policy_file_says_what_its_lines_mean() -> None:
     [
         ("[budget]", "colour = 1\n[budget]", "colour: unknown key"),
         ('"clear_sum"', '"everything"', r"unsafe\[0\]: Input should be 'clear_sum', 'no_noise' or"),
-        ('"proportion", ', '"cox", ', r"analyses\[0\]: Input should be"),
+        (
+            '"proportion", ',
+            '"astrology", ',
+            "'astrology' is no kind of analysis",
+        ),
         ('"eu"', '"mars"', r"profiles\[0\]: Input should be"),
         ("epsilon = 4.0", "epsilon = 0.0", r"budget\.epsilon: Input should be greater than 0"),
         ("epsilon = 4.0", "epsilon = inf", r"budget\.epsilon"),
@@ -125,7 +129,7 @@ def require(policy: Policy, read: Study, *, clear_sum: bool = True, exact: bool 
 
 
 def test_what_the_policy_allows_passes() -> None:
-    require(POLICY, study())
+    require(POLICY.model_copy(update={"simulation": True}), study())
     require(POLICY.model_copy(update={"unsafe": ()}), study(), clear_sum=False)
     simulated = {"unsafe": ("clear_sum", "no_noise"), "simulation": True}
     require(POLICY.model_copy(update=simulated), study(), exact=True)
@@ -138,17 +142,18 @@ def test_what_the_policy_allows_passes() -> None:
         ({"analyses": ()}, FULL, False, "analyses", "['kaplan_meier', 'proportion'] are not allowed"),
         ({}, SMALL, False, "profiles", "the governance profile 'none' is not accepted"),
         ({"profiles": ()}, FULL, False, "profiles", "the governance profile 'eu' is not accepted"),
-        ({"unsafe": ()}, FULL, False, "unsafe", "the coordinator sees this site's share"),
+        ({}, FULL, False, "unsafe, simulation", "the coordinator sees this site's share"),
+        ({"unsafe": (), "simulation": True}, FULL, False, "unsafe, simulation", "the coordinator sees this"),
         ({"simulation": True}, FULL, True, "unsafe, simulation", "without noise"),
-        ({"unsafe": ("clear_sum", "no_noise")}, FULL, True, "unsafe, simulation", "without noise"),
-        ({"unsafe": ("no_noise",)}, FULL, True, "unsafe", "the coordinator sees this site's share"),
+        ({"unsafe": ("no_noise",)}, FULL, True, "unsafe, simulation", "without noise"),
     ],
 )
 def test_what_the_policy_does_not_allow_is_refused_by_its_line(
     change: dict[str, object], text: str, exact: bool, line: str, said: str
 ) -> None:
     with pytest.raises(PolicyForbids) as refused:
-        require(POLICY.model_copy(update=change), study(text=text), exact=exact)
+        clear = exact is False or "simulation" in change
+        require(POLICY.model_copy(update=change), study(text=text), clear_sum=clear, exact=exact)
     assert said in refused.value.what
     assert refused.value.where == f"policy.toml {line}"
 

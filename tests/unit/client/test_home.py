@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flwr.app import Message, RecordDict
 
-from fedvalue.client.app import SITE_HOME, make_app
+from fedvalue.client.app import SITE_HOME
 from fedvalue.client.governance.policy import Budget, Policy
 from fedvalue.client.home import SiteHome, system_clock, write_atomically
 from fedvalue.errors import FedValueError, LedgerError, OutputError, StudyInvalid
@@ -22,7 +22,7 @@ from fedvalue.strategies.secure_aggregation.messages import (
     Wire,
 )
 from fedvalue.study.roster import Roster, card, load_roster
-from tests.federation import noon
+from tests.federation import noon, short_lived
 
 POLICY = Policy(
     site="s01",
@@ -120,7 +120,7 @@ ASKED = (
 
 
 def told(config: dict[str, str | int], kind: str, content: RecordDict) -> Message:
-    grid = LocalGrid({2: LocalNode(make_app(noon), dict(config))})
+    grid = LocalGrid({2: LocalNode(short_lived(noon), dict(config))})
     (reply,) = grid.send_and_receive([Message(content, dst_node_id=2, message_type=kind)], timeout=30)
     return reply
 

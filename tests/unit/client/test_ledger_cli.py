@@ -66,7 +66,7 @@ def test_the_ledger_as_json(home: SiteHome, capsys: pytest.CaptureFixture[str]) 
         status, out, _ = run(capsys, *words)
         facts = json.loads(out)
         assert status == 0
-        assert [each["partition"] for each in facts["partitions"]] == ["all", "2026"]
+        assert [each["partition"] for each in facts["partitions"]] == ["2026"]
         for each in facts["partitions"]:
             assert (each["rho_spent"], each["rho_reserved"]) == (2**-10, 2**-9)
             assert each["epsilon_left"] < each["epsilon"]
@@ -98,7 +98,7 @@ def test_a_forecast_from_options_and_from_a_ledger(
     assert status == 0
     # Epsilon 1 buys three and a half studies of 0.5, and a part of that is spent or reserved already.
     assert [(p["partition"], p["studies"], p["exhausted"]) for p in found["partitions"]] == [
-        ("all", 3, 2027), ("2026", 3, 2027), ("2027", 3, 2028), ("2028", 2, None),
+        ("2026", 3, 2027), ("2027", 3, 2028), ("2028", 2, None),
     ]  # fmt: skip
     options = ("--epsilon", "1", "--study-epsilon", "0.5", "--years", "2", "--first-year", "2026")
     status, out, _ = run(capsys, "ledger", "forecast", *options)

@@ -11,6 +11,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum
+from fedvalue.analyses.estimate import Conclusion
 from fedvalue.evidence import records, sealing, statements
 from fedvalue.evidence.bias import bias_checklist
 from fedvalue.evidence.package import (
@@ -18,16 +19,18 @@ from fedvalue.evidence.package import (
     EvidenceBody,
     EvidencePackage,
     Federation,
+    ReleaseRecord,
     SignedReply,
     SiteSpending,
 )
-from fedvalue.planning.plan import Plan, make_plan
+from fedvalue.planning.plan import Plan, lowered, make_plan
 from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.study import file as study_file
-from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
+from fedvalue.study.approval import SIMULATION, Approval
 from fedvalue.study.roster import Roster, Site
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import public_hex, sign
+from tests.unit.evidence.rounds import transcript_of
 
 SITES = ("alpha", "beta", "gamma")
 STUDY = """
@@ -77,6 +80,11 @@ def key(name: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
 
+def site_key(site: str) -> Ed25519PrivateKey:
+    """The identity key of a site."""
+    return key(f"{site} site")
+
+
 def study(
     *,
     epsilon: float = 8.0,
@@ -112,41 +120,73 @@ def package(
     *,
     of: Study | None = None,
     exact: bool = False,
+    clear_sum: bool = False,
     simulation: bool = False,
     valid: tuple[date, date] = (date(2026, 1, 1), date(2027, 12, 31)),
     coordinator: str = "coordinator",
     approved: tuple[str, ...] = SITES,
     **changes: Any,
 ) -> EvidencePackage:
-    """Seal a package whose mutated group released ``counts`` of success, failure and missing."""
-    asked, sites = of or study(), roster()
-    plan = make_plan(asked, sites, unsafe_exact=exact)
+    """Seal a package whose mutated group released ``counts`` of success, failure and missing.
+
+    With ``clear_sum`` it is a simulation, because nothing else may be.
+    """
+    asked = of or study()
+    plan = make_plan(asked, roster(), unsafe_exact=exact)
     total = _total(plan, counts)
-    replies = tuple(_reply(plan, name) for name in SITES)
-    record = records.release_record(plan, plan.releases[0], total=total, replies=replies)
-    spent = tuple(SiteSpending(site=s, rho_units=record.charged_rho_units, releases=1) for s in SITES)
-    unsafe = (CLEAR_SUM, NO_NOISE) if exact else (CLEAR_SUM,)
+    simulation = simulation or clear_sum
+    if clear_sum:
+        replies = tuple(_reply(plan, name) for name in SITES)
+        record = records.release_record(plan, plan.releases[0], total=total, replies=replies)
+    else:
+        signed = transcript_of(plan, plan.releases[0], total, SITES, site_key)
+        record = records.release_record(plan, plan.releases[0], total=total, transcript=signed)
+    unsafe = tuple(sorted(lowered(plan, clear_sum=clear_sum)))
     allowed = (*unsafe, SIMULATION) if simulation else unsafe
     fields: dict[str, Any] = {
         "simulation": simulation,
         "unsafe": unsafe,
+        "approvals": tuple(_approval(plan, name, allowed) for name in approved),
+        "valid_from": valid[0],
+        "valid_to": valid[1],
+    }
+    conclusions = _conclusions(plan, total)
+    return package_of(asked, plan, (record,), conclusions, coordinator=coordinator, **(fields | changes))
+
+
+def package_of(
+    asked: Study,
+    plan: Plan,
+    releases: tuple[ReleaseRecord, ...],
+    conclusions: tuple[Conclusion, ...],
+    /,
+    *,
+    coordinator: str = "coordinator",
+    **changes: Any,
+) -> EvidencePackage:
+    """Seal a package of these releases and conclusions, every site debited what they cost."""
+    cost = sum(record.attempt * record.charged_rho_units for record in releases)
+    spent = tuple(SiteSpending(site=s, rho_units=cost, releases=len(releases)) for s in SITES)
+    fields: dict[str, Any] = {
+        "simulation": False,
+        "unsafe": (),
         "study_id": asked.study.id,
         "study_hash": plan.study_hash,
         "study": asked.model_dump(mode="json", by_alias=True),
         "study_signatures": (sign(statements.study_statement(plan.study_hash), key("author"), "study"),),
-        "roster": sites,
+        "roster": roster(),
         "roster_hash": plan.roster_hash,
         "federation": Federation.of(plan.thresholds),
-        "approvals": tuple(_approval(plan, name, allowed) for name in approved),
-        "releases": (record,),
-        "privacy": records.privacy_statement(plan, asked, (record,), spent),
-        "conclusions": _conclusions(plan, total),
+        "approvals": tuple(_approval(plan, name, ()) for name in SITES),
+        "releases": releases,
+        "privacy": records.privacy_statement(plan, asked, releases, spent),
+        "conclusions": conclusions,
         "bias": bias_checklist(asked),
         "code": Code(version="0.1.0", digest="c" * 64),
         "data_vocabulary_version": "1",
         "created": datetime(2026, 11, 21, 9, 30, tzinfo=UTC),
-        "valid_from": valid[0],
-        "valid_to": valid[1],
+        "valid_from": date(2026, 1, 1),
+        "valid_to": date(2027, 12, 31),
     }
     return sealing.seal(EvidenceBody(**(fields | changes)), key(coordinator))
 
@@ -163,7 +203,7 @@ def _total(plan: Plan, counts: tuple[float, float, float]) -> np.ndarray[Any, np
     return np.array([round(Fraction(cell) * gamma) for cell in cells], dtype=np.int64)
 
 
-def _conclusions(plan: Plan, total: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[Any, ...]:
+def _conclusions(plan: Plan, total: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[Conclusion, ...]:
     release, analysis = plan.releases[0], plan.analyses[0]
 
     def sum_of(ask: Ask) -> NoisySum:

@@ -207,7 +207,7 @@ def test_what_would_change_names_the_turns() -> None:
 
 
 def test_simulation_and_lowered_protection_are_stamped_and_said() -> None:
-    made = decision(simulation=True, exact=True)
+    made = decision(simulation=True, exact=True, clear_sum=True)
     assert made.simulation
     assert made.unsafe == ("clear_sum", "no_noise")
     assert made.warnings[0] == "The evidence is a simulation: it binds nobody."

@@ -79,7 +79,13 @@ def test_evidence_is_shown_in_words_with_banded_counts(
     assert run("evidence", "show", folder / "evidence.json") == 0
     told = capsys.readouterr().out
     assert "egfr=mutated: estimated, 100-199 patients" in told
-    assert "clear_sum" in told
+    assert "clear" not in told
+    # n = 3: what stands against both other sites comes first
+    lines = [line.split(maxsplit=1) for line in told.splitlines()]
+    first = next(i for i, line in enumerate(lines) if line[:1] == ["epsilon"])
+    assert "against the coordinator and all 2 other sites" in lines[first][1]
+    assert "against the coordinator and 1 colluding site(s)" in lines[first + 1][1]
+    assert "against the coordinator alone" in lines[first + 2][1]
 
 
 def test_without_a_key_a_decision_is_looked_at_and_nothing_is_proposed(folder: Path) -> None:

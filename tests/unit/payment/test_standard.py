@@ -71,7 +71,7 @@ REFUSALS = [
      "  insufficient_evidence:\n    values: {bonus: bonus_if_not_met}\n    action: keep_current_standard",
      "insufficient evidence changes no value"),
     (BONUS_LINE, "  bonus:\n    unit: CNY per patient\n", "bonus stands under payment and under terms"),
-    ("mechanism: outcome_linked_cohort", "mechanism: instalments", "mechanism"),
+    ("mechanism: outcome_linked_cohort", "mechanism: loans", "mechanism"),
     ("direction: at_least", "direction: above", "direction"),
     ("decision_rule: D1", "decision_rule: D9", "decision_rule"),
     ('starts: 2021-01-01, amount: "0.30"', 'starts: yesterday, amount: "0.30"', "starts"),

@@ -5,9 +5,12 @@ Seeds are fixed, so these tests do not fail by chance; each states how often ano
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from itertools import combinations
 from math import exp
 
 import numpy as np
@@ -85,6 +88,48 @@ def test_our_frequencies_agree_with_opendp(seeded: MakeSeeded) -> None:
     ours = np.clip(sample(seeded(21), 100_000, log2_scale=2), -14, 14)
     table = np.array([np.bincount(each + 14, minlength=29) for each in (theirs, ours)])
     assert stats.chi2_contingency(table).pvalue > RARE
+
+
+def test_at_scale_20_ours_and_opendps_draws_are_of_one_law(seeded: MakeSeeded) -> None:
+    # Two-sample Kolmogorov-Smirnov, and the ratio of the variances: standard error sqrt(2/2e4 + 2/2e5) =
+    # .0105 on 20,000 against 200,000 draws; .06 is more than 5 of them. OpenDP has no seed: a correct pair
+    # of samplers fails once in a million runs.
+    dp.enable_features("contrib")
+    measurement = dp.m.make_gaussian(
+        dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="i64"), scale=2.0**20
+    )
+    theirs = np.array(measurement([0] * 20_000))
+    ours = sample(seeded(41), 200_000)
+    assert stats.ks_2samp(theirs, ours).pvalue > RARE
+    assert abs(theirs.var() / ours.var() - 1) < 0.06
+
+
+def test_a_forked_child_and_its_parent_draw_different_noise() -> None:
+    sample(SystemNoise(), 100)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, sample(SystemNoise(), 1000).tobytes())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        theirs = np.frombuffer(pipe.read(), dtype=np.int64)
+    assert os.waitpid(child, 0)[1] == 0
+    mine = sample(SystemNoise(), 1000)
+    # Two independent draws of scale 2^20 are equal with probability 1 / (2 sqrt(pi) 2^20) = 2.7e-7: of 1000
+    # pairs two or more are equal once in 3e7 runs; one seed would make all of them equal.
+    assert np.count_nonzero(theirs == mine) < 2
+    # Correlation has a standard error of .032; a shared stream, shifted or not, would show in it.
+    assert abs(np.corrcoef(theirs, mine)[0, 1]) < 5 / 1000**0.5
+
+
+def test_threads_draw_noise_of_their_own_and_of_the_right_law() -> None:
+    source = SystemNoise()
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda _: sample(source, 5_000), range(16)))
+    # 120 pairs of 5,000: a pair is equal in one place with probability 1.3e-3, in three with 4e-10.
+    assert max(np.count_nonzero(a == b) for a, b in combinations(drawn, 2)) < 3
+    assert stats.kstest(np.concatenate(drawn) / 2.0**20, "norm").pvalue > RARE
 
 
 def test_at_scale_20_variance_symmetry_and_shape_are_those_of_the_gaussian(seeded: MakeSeeded) -> None:

@@ -6,24 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from fedvalue.client.app import SITE_HOME, make_app
 from fedvalue.errors import FederationError, FedValueError, SignatureInvalid
 from fedvalue.evidence import sealing, statements
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.server.app import app
-from fedvalue.server.grids.local import LocalGrid, LocalNode, run_server_app
+from fedvalue.server.grids.local import run_server_app
 from fedvalue.study.file import digest
 from fedvalue.study.roster import card
 from fedvalue.study.signature import sign
 from tests.agreement import SMALL, changed, key
-from tests.federation import FIVE, Hospitals, make_hospitals, noon
+from tests.federation import FIVE, Hospitals, make_hospitals
 
 TEXT = changed(SMALL, ("min_sites = 3", "min_sites = 5"), ("dropouts = 0", "dropouts = 1"))
 
 
 @pytest.fixture(scope="module")
 def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Hospitals:
-    return make_hospitals(tmp_path_factory.mktemp("app") / "homes", simulation=False)
+    return make_hospitals(tmp_path_factory.mktemp("app") / "homes", simulation=False, clear_sum=False)
 
 
 def config(hospitals: Hospitals, folder: Path, *, role: str = "study") -> dict[str, str]:
@@ -41,24 +40,17 @@ def config(hospitals: Hospitals, folder: Path, *, role: str = "study") -> dict[s
     }
 
 
-def grid(hospitals: Hospitals) -> LocalGrid:
-    nodes = {
-        number: LocalNode(make_app(noon), {SITE_HOME: str(home.folder)})
-        for number, home in enumerate(hospitals.homes(), start=2)
-    }
-    return LocalGrid(nodes)
-
-
 def refused(hospitals: Hospitals, settings: dict[str, str]) -> FedValueError:
-    with pytest.raises(FedValueError) as error:
-        run_server_app(app, grid(hospitals), dict(settings))
+    with hospitals.grid() as grid, pytest.raises(FedValueError) as error:
+        run_server_app(app, grid, dict(settings))
     return error.value
 
 
 def test_a_run_leaves_evidence_and_a_report_and_makes_its_key_once(
     hospitals: Hospitals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_server_app(app, grid(hospitals), dict(config(hospitals, tmp_path)))
+    with hospitals.grid() as grid:
+        run_server_app(app, grid, dict(config(hospitals, tmp_path)))
     evidence = sealing.load(tmp_path / "out" / "evidence.json")
     verify_chain(evidence, study=FIVE)
     assert (tmp_path / "out" / "report.html").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,14 +11,15 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
-from fedvalue.client.app import SITE_HOME, make_app
+from fedvalue.client.app import SITE_HOME
 from fedvalue.client.governance.approvals import approve, approved
 from fedvalue.errors import TooFewSites
 from fedvalue.evidence import statements
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.evidence.package import EvidencePackage
+from fedvalue.server.asking import ask
 from fedvalue.server.coordinator import Coordinator
-from fedvalue.server.enrolment import Enrolled, enrol, exchange, wait_for_nodes
+from fedvalue.server.enrolment import Enrolled, enrol, wait_for_nodes
 from fedvalue.server.grids.local import LocalGrid, LocalNode
 from fedvalue.strategies.secure_aggregation.messages import (
     ENROL,
@@ -33,7 +35,7 @@ from fedvalue.study.file import digest
 from fedvalue.study.roster import Roster
 from fedvalue.study.signature import sign
 from tests.agreement import SMALL, key, study
-from tests.federation import FIVE, Hospitals, make_home, make_hospitals, noon
+from tests.federation import FIVE, Hospitals, make_home, make_hospitals, noon, short_lived
 
 Node = Callable[[Message, Context], Message]
 PATIENT = "Zhang San"
@@ -50,7 +52,7 @@ def hospitals(template: Hospitals, tmp_path: Path) -> Hospitals:
 
 
 def honest(hospitals: Hospitals, site: str, clock: Callable[[], datetime] = noon) -> LocalNode:
-    return LocalNode(make_app(clock), {SITE_HOME: str(hospitals.folder / site)})
+    return LocalNode(short_lived(clock), {SITE_HOME: str(hospitals.folder / site)})
 
 
 def nodes(hospitals: Hospitals, **instead: LocalNode | None) -> dict[int, LocalNode]:
@@ -72,6 +74,7 @@ def coordinator(hospitals: Hospitals, *, exact: bool = False) -> Coordinator:
         study_signatures=(signed,),
         unsafe_exact=exact,
         simulation=True,
+        unsafe_clear_sum=hospitals.clear_sum,
         wait_seconds=0.0,
         step_seconds=30.0,
         clock=noon,
@@ -99,8 +102,9 @@ def answered(evidence: EvidencePackage) -> tuple[str, ...]:
 def enrolled(hospitals: Hospitals, made: dict[int, LocalNode]) -> Enrolled:
     with LocalGrid(made) as grid:
         return enrol(
-            grid, grid.get_node_ids(), hospitals.plan, hospitals.roster, timeout=30.0, simulation=True
-        )
+            grid, grid.get_node_ids(), hospitals.plan, hospitals.roster, timeout=30.0, simulation=True,
+            clear_sum=True,
+        )  # fmt: skip
 
 
 ALL = ("s01", "s02", "s03", "s04", "s05")
@@ -153,14 +157,12 @@ def test_without_noise_the_numbers_are_those_of_all_patients_together(hospitals:
 def test_progress_is_told_from_the_first_site_to_the_last_analysis(hospitals: Hospitals) -> None:
     told: list[tuple[str, int, int]] = []
     one = coordinator(hospitals)
-    watched = Coordinator(
-        study=one.study, roster=one.roster, key=one.key, study_signatures=one.study_signatures,
-        wait_seconds=0.0, clock=noon, simulation=True, progress=lambda *what: told.append(what),
-    )  # fmt: skip
+    watched = replace(one, progress=lambda *what: told.append(what))
     with LocalGrid(nodes(hospitals)) as grid:
         watched.run(grid)
     assert told[0] == ("waiting for sites", 5, 5)
     assert ("asking for approvals", 5, 5) in told
+    assert ("opening release-1", 0, 1) in told
     assert told[-1] == ("concluded", 2, 2)
 
 
@@ -189,7 +191,7 @@ def test_two_nodes_that_claim_one_site_are_one_site(hospitals: Hospitals) -> Non
 
 def test_a_copied_approval_displaces_nobody(hospitals: Hospitals) -> None:
     # Approvals stand in every evidence package; a node shows s01's first, without s01's key.
-    app = make_app(noon)
+    app = short_lived(noon)
     copied = (hospitals.home("s01").study_folder(digest(FIVE)) / "approval.json").read_text()
 
     def thief(message: Message, context: Context) -> Message:
@@ -207,7 +209,7 @@ def test_a_copied_approval_displaces_nobody(hospitals: Hospitals) -> None:
 
 def approving(change: Callable[[Approval], Approval], hospitals: Hospitals, site: str) -> LocalNode:
     """A node that changes its approval and otherwise answers as its site would."""
-    app = make_app(noon)
+    app = short_lived(noon)
 
     def node(message: Message, context: Context) -> Message:
         reply = app(message, context)
@@ -261,7 +263,7 @@ def test_a_site_without_a_valid_approval_is_not_asked_for_its_share(hospitals: H
     assert len(evidence.approvals) == 4
     verify_chain(evidence)
     with hospitals.home("s05").ledger() as ledger:
-        assert [entry.kind for entry in ledger.entries()] == ["opened"]
+        assert "debit" not in {entry.kind for entry in ledger.entries()}
 
 
 def test_without_noise_an_approval_with_noise_does_not_do(hospitals: Hospitals) -> None:
@@ -274,7 +276,7 @@ def test_without_noise_an_approval_with_noise_does_not_do(hospitals: Hospitals) 
 def test_a_site_that_is_not_on_the_roster_takes_no_part(hospitals: Hospitals, tmp_path: Path) -> None:
     stranger = make_home(tmp_path / "else", "s99")
     approve(stranger, FIVE, Roster(site=(*hospitals.roster.site[:4], stranger.card())), unsafe=(CLEAR_SUM,))
-    theirs = LocalNode(make_app(noon), {SITE_HOME: str(stranger.folder)})
+    theirs = LocalNode(short_lived(noon), {SITE_HOME: str(stranger.folder)})
     evidence = run(hospitals, {**nodes(hospitals), 99: theirs})
     assert answered(evidence) == ALL
     refused = failing(hospitals, {**nodes(hospitals, s01=None, s02=None), 99: theirs})
@@ -323,7 +325,7 @@ def test_the_study_goes_on_without_a_node_that(name: str, hospitals: Hospitals) 
 
 def then(node: Node, hospitals: Hospitals, site: str) -> LocalNode:
     """A node that enrols as its site and then answers the release as ``node`` does."""
-    app = make_app(noon)
+    app = short_lived(noon)
 
     def both(message: Message, context: Context) -> Message:
         return app(message, context) if message.metadata.message_type == ENROL else node(message, context)
@@ -358,7 +360,7 @@ def test_fewer_than_t_shares_fail_in_every_attempt_and_say_what_to_do(hospitals:
 
 def test_a_spare_attempt_succeeds_and_its_price_is_told(hospitals: Hospitals) -> None:
     def late(site: str) -> LocalNode:
-        app = make_app(noon)
+        app = short_lived(noon)
 
         def node(message: Message, context: Context) -> Message:
             if message.metadata.message_type == RELEASE:
@@ -388,23 +390,23 @@ def test_a_site_whose_clock_says_that_the_study_is_over_takes_no_part(hospitals:
 
 
 class Deadline(LocalGrid):
-    """A grid whose deadline passes before node 6 has answered."""
+    """A grid on which node 6 never answers."""
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        assert timeout == 30.0
-        replies = super().send_and_receive(messages, timeout=timeout)
-        return [reply for reply in replies if reply.metadata.src_node_id != 6]
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        return [r for r in super().pull_messages(message_ids) if r.metadata.src_node_id != 6]
 
 
 def test_a_node_that_does_not_answer_in_time_is_a_refusal_of_its_own(hospitals: Hospitals) -> None:
     plan = hospitals.plan
     with Deadline(nodes(hospitals)) as grid:
-        found = enrol(grid, grid.get_node_ids(), plan, hospitals.roster, timeout=30.0, simulation=True)
+        found = enrol(
+            grid, grid.get_node_ids(), plan, hospitals.roster, timeout=1.0, simulation=True, clear_sum=True
+        )
         assert found.refusals == {"node 6": "no_answer"}
         assert list(found.nodes) == ["s01", "s02", "s03", "s04"]
         request = ReleaseRequest(plan.study_hash, plan.roster_hash, "release-9", 1, "ab" * 32)
-        replies = exchange(grid, found, request, timeout=30.0)
-    assert replies == dict.fromkeys(("s01", "s02", "s03", "s04"), Refused("release_unknown"))
+        replies = dict(ask(grid, RELEASE, dict.fromkeys(range(2, 7), request), timeout=1.0))
+    assert replies == {**dict.fromkeys(range(2, 6), Refused("release_unknown")), 6: Refused("no_answer")}
 
 
 def test_nobody_connected_is_too_few(hospitals: Hospitals) -> None:

@@ -13,7 +13,7 @@ from fedvalue.errors import ReleaseUnknown, TooFewSites
 from fedvalue.planning.plan import Plan, PlannedRelease, make_plan
 from fedvalue.privacy.randomness import SystemNoise
 from fedvalue.privacy.release import LOG2_SCALE
-from fedvalue.strategies.secure_aggregation.clear_sum import UnsafeClearSum, share
+from fedvalue.strategies.secure_aggregation.clear_sum import UnsafeClearSum, noised
 from fedvalue.strategies.secure_aggregation.messages import (
     EnrolReply,
     Refused,
@@ -248,9 +248,7 @@ def test_a_share_is_the_contribution_and_fresh_noise() -> None:
     status = np.array([1, 0, 1, -1])
     cohort = Cohort(4, {"egfr": np.array([0, 1, 0, -1])}, binary={"responded": BinaryOutcome(status)})
     exact = release.contribution(cohort)
-    one, other_one = (
-        np.frombuffer(share(release, cohort, SystemNoise()), dtype="<i8") - exact for _ in range(2)
-    )
+    one, other_one = (noised(release, cohort, SystemNoise()) - exact for _ in range(2))
     assert one.shape == exact.shape
     assert one.tolist() != other_one.tolist()
     # 36 coordinates: the mean square of a Gaussian lies between .2 and 3 times its variance, but for 1e-7
@@ -260,7 +258,7 @@ def test_a_share_is_the_contribution_and_fresh_noise() -> None:
 def test_without_noise_a_share_is_the_contribution() -> None:
     plan = make_plan(study(text=SMALL), roster(3), unsafe_exact=True)
     cohort = Cohort(2, {"egfr": np.array([0, 1])}, binary={"responded": BinaryOutcome(np.array([1, 0]))})
-    sent = np.frombuffer(share(plan.releases[0], cohort, SystemNoise()), dtype="<i8")
+    sent = noised(plan.releases[0], cohort, SystemNoise())
     assert sent.tolist() == plan.releases[0].contribution(cohort).tolist()
     opened = Federation(plan).sum().open("release-1")
     assert opened.noise_variance == 0.0

@@ -68,6 +68,7 @@ WHOLE = {
     "release": "release-1",
     "attempt": 1,
     "specification": "ef",
+    "public": b"",
 }
 
 

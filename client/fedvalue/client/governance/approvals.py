@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.client.governance.audit import AuditLog
+from fedvalue.client.governance.reservations import PlannedCharge, Reservation
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.records.snapshot import Snapshot, find_snapshot, freeze, read_snapshot, snapshot_path
 from fedvalue.errors import (
@@ -22,8 +23,9 @@ from fedvalue.errors import (
     StudyChanged,
     StudyInvalid,
 )
-from fedvalue.planning.plan import Plan, make_plan
-from fedvalue.planning.words import own_share_units
+from fedvalue.planning.plan import Plan, PlannedRelease, make_plan
+from fedvalue.planning.words import site_share_units
+from fedvalue.privacy.accounting import Price
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
 from fedvalue.study.model import Part
@@ -32,7 +34,10 @@ from fedvalue.study.schema import Study
 from fedvalue.study.signature import Signature, sign, verify
 
 FROZEN = "frozen.json"
-_HASH = re.compile(r"[0-9a-f]{64}")
+APPROVED_FILES = ("approval.json", "study.json", "roster.json")
+"""What an approval rests on, in the folder of its study."""
+
+HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +130,21 @@ def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, 
 def approve(
     home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, ...]
 ) -> tuple[Approval, Snapshot]:
-    """Approve a study: freeze the cohort and sign for exactly this study, roster and policy.
+    """Approve a study: reserve its plan, freeze the cohort, sign for exactly this study, roster and policy.
 
-    A study that is approved again, after the policy or the roster changed, keeps its frozen rows.
+    A study that is approved again, after the policy or the roster changed, keeps its frozen rows and the
+    partitions that they belong to.
 
     Raises:
       Refusal: as in `examine`; or the ledger cannot pay for the whole plan.
+      LedgerError: the ledger cannot be read, or somebody in the records never entered it.
       RecordsError: the records cannot be read.
     """
     plan = examine(home, study, roster, unsafe=unsafe)
-    require_budget(home, plan)
     folder = home.study_folder(plan.study_hash)
     officer = home.officer_key()
-    frozen = snapshot_path(folder, plan.study_hash).exists()
-    snapshot = find_snapshot(folder, study) if frozen else freeze(home.records_file, study, folder)
+    with home.locked():
+        snapshot = _reserved_and_frozen(home, study, plan, clear_sum=CLEAR_SUM in unsafe)
     note = FrozenNote.signed(plan.study_hash, snapshot.content, officer)
     approval = Approval(
         site=home.policy.site,
@@ -159,10 +165,47 @@ def approve(
     return approval, snapshot
 
 
-def affords(home: SiteHome, plan: Plan) -> bool:
+def _reserved_and_frozen(home: SiteHome, study: Study, plan: Plan, *, clear_sum: bool) -> Snapshot:
+    """Reserve a plan with its spare attempts, then freeze the rows of those who can be charged for it.
+
+    Rows that were frozen before stay, unless the ledger knows of no reservation behind them: it was lost
+    since, and some of the people in them have no budget any more.
+    """
+    folder = home.study_folder(plan.study_hash)
+    path = snapshot_path(folder, plan.study_hash)
+    with home.ledger() as ledger, home.first_entries(ledger) as entered:
+        held = next((h for h in ledger.reservations() if h.study_hash == plan.study_hash), None)
+        ledger.reserve(reservation_of(plan, clear_sum=clear_sum))
+        touched = next(h for h in ledger.reservations() if h.study_hash == plan.study_hash).partitions
+        if path.exists() and held is not None:
+            return find_snapshot(folder, study)
+        path.unlink(missing_ok=True)
+        return freeze(home.records_file, study, folder, counted=lambda ids: entered.members(ids, touched))
+
+
+def reservation_of(plan: Plan, *, clear_sum: bool) -> Reservation:
+    """Return what a study's plan sets aside: every release, each attempt at its full price."""
+    charges = tuple(
+        PlannedCharge(
+            release.label,
+            plan.specification(release),
+            price_of(release, clear_sum=clear_sum),
+            plan.attempts,
+        )
+        for release in plan.releases
+    )
+    return Reservation(plan.study_hash, charges)
+
+
+def price_of(release: PlannedRelease, *, clear_sum: bool) -> Price:
+    """Return what an attempt is charged: at m shares, or at the site's own where the sum is in clear."""
+    return Price.plain(release.charged_units(clear_sum=clear_sum))
+
+
+def affords(home: SiteHome, plan: Plan, *, clear_sum: bool = False) -> bool:
     """Tell whether the ledger can pay for a plan to its end, spare attempts included.
 
-    What the study was charged already counts as paid.
+    What the study was charged or has reserved already counts as paid.
 
     Raises:
       LedgerError: the ledger cannot be read.
@@ -175,18 +218,20 @@ def affords(home: SiteHome, plan: Plan) -> bool:
             for entry in ledger.entries()
             if entry.kind == "debit" and entry.attempt[0] == plan.study_hash
         )
+        held = [h for h in ledger.reservations() if h.study_hash == plan.study_hash]
+        paid += sum(each.price.rho_units or 0 for each in held)
         left = ledger.remaining_units()
-    return left + paid >= own_share_units(plan)
+    return left + paid >= site_share_units(plan, clear_sum=clear_sum)
 
 
-def require_budget(home: SiteHome, plan: Plan) -> None:
+def require_budget(home: SiteHome, plan: Plan, *, clear_sum: bool = False) -> None:
     """Refuse a plan that the ledger cannot pay for; see `affords`.
 
     Raises:
       BudgetSpent: it cannot.
       LedgerError: the ledger cannot be read.
     """
-    if not affords(home, plan):
+    if not affords(home, plan, clear_sum=clear_sum):
         raise BudgetSpent(
             "the budget that is left is not enough for this study",
             where="ledger",
@@ -208,7 +253,7 @@ def withdraw(home: SiteHome, study_hash: str) -> bool:
       LedgerError: the ledger cannot be read.
     """
     folder = home.study_folder(study_hash)
-    if _HASH.fullmatch(study_hash) is None or not (folder / "approval.json").exists():
+    if HASH.fullmatch(study_hash) is None or not (folder / "approval.json").exists():
         raise NotApproved("the study is not approved here", where=study_hash[:64])
     with home.locked():  # a release under way is finished first
         with home.ledger() as ledger:
@@ -227,7 +272,7 @@ def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
     Raises:
       Refusal: not approved, or the study, the roster, the policy or a signature changed.
     """
-    if _HASH.fullmatch(study_hash) is None:
+    if HASH.fullmatch(study_hash) is None:
         raise NotApproved("the coordinator names no study: this is no hash", where="study_hash")
     folder = home.study_folder(study_hash)
     try:

@@ -49,10 +49,10 @@ class Policy(Part):
       budget: Privacy for life.
       analyses: Kinds of analysis that are answered.
       profiles: Governance profiles that are accepted; ``none`` is for simulations.
-      unsafe: What lowers protection and is allowed all the same: ``clear_sum`` (the coordinator sees this
-        site's noised share), ``no_noise``, ``seeded_noise``.
+      unsafe: What lowers protection and is allowed all the same, at a simulated site: ``clear_sum`` (the
+        coordinator sees this site's noised share), ``no_noise``, ``seeded_noise``.
       simulation: True for a site that was made for a simulation: its approvals say so, and only it may answer
-        without noise or with noise that can be repeated.
+        in clear, without noise or with noise that can be repeated.
       study_signers: Public keys of people whose studies are looked at; empty accepts any signed study.
     """
 
@@ -83,9 +83,10 @@ class Policy(Part):
             raise _forbidden(
                 f"the governance profile {study.governance.profile!r} is not accepted", "profiles"
             )
-        if clear_sum and "clear_sum" not in self.unsafe:
+        if clear_sum and ("clear_sum" not in self.unsafe or not self.simulation):
             raise _forbidden(
-                "the sum would travel in clear, so the coordinator sees this site's share", "unsafe"
+                "the sum would travel in clear, so the coordinator sees this site's share",
+                "unsafe, simulation",
             )
         if plan.exact and ("no_noise" not in self.unsafe or not self.simulation):
             raise _forbidden("the study would be answered without noise", "unsafe, simulation")
@@ -99,8 +100,8 @@ class Policy(Part):
             f"analyses = {listed(self.analyses)}\n"
             f"profiles = {listed(self.profiles)}        # governance profiles accepted; "
             "'none' is for simulations\n"
-            f"unsafe = {listed(self.unsafe)}            # 'clear_sum': the coordinator may see this "
-            "site's noised share\n"
+            f"unsafe = {listed(self.unsafe)}            # what simulated sites may do: "
+            "clear_sum, no_noise, seeded_noise\n"
             f"study_signers = {listed(self.study_signers)}     # empty: any signed study is looked at\n"
             f"simulation = {str(self.simulation).lower()}      "
             "# true: approvals say so, and pass for nothing else\n\n"

@@ -14,6 +14,8 @@ from pydantic import Field, field_validator, model_validator
 
 from fedvalue.client.records.cells import Day, Section
 from fedvalue.client.records.sections import (
+    Admission,
+    AdverseEvent,
     Claim,
     Coded,
     Drug,
@@ -126,6 +128,8 @@ class Mapping(Section):
     condition: tuple[Coded, ...] = Field(default=(), strict=False)
     procedure: tuple[Coded, ...] = Field(default=(), strict=False)
     claim: tuple[Claim, ...] = Field(default=(), strict=False)
+    admission: tuple[Admission, ...] = Field(default=(), strict=False)
+    adverse_event: tuple[AdverseEvent, ...] = Field(default=(), strict=False)
     survival: tuple[Survival, ...] = Field(default=(), strict=False)
     variant: tuple[Variant, ...] = Field(default=(), strict=False)
     test: tuple[Test, ...] = Field(default=(), strict=False)
@@ -141,7 +145,7 @@ class Mapping(Section):
     def days(self) -> Iterator[tuple[str, Day]]:
         """Yield every day that the file maps, with its key."""
         for where, table in self.tables():
-            for key in ("origin", "day", "time", "report"):
+            for key in ("origin", "day", "time", "report", "discharge"):
                 if isinstance(day := getattr(table, key, None), Day):
                     yield f"{where}.{key}", day
 
@@ -181,7 +185,7 @@ class Mapping(Section):
 
 TABLES = (
     "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "survival", "variant",
-    "test", "panel",
+    "test", "panel", "admission", "adverse_event",
 )  # fmt: skip
 
 

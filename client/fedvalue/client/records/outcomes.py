@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.analyses.cohort import BinaryOutcome, SurvivalOutcome
+from fedvalue.client.records.counting import readmitted
 from fedvalue.client.records.selection import integers, person_column, require_tables
 from fedvalue.client.records.store import EVERY_GENE
 from fedvalue.study.endpoints import Binary, TimeToEvent
@@ -70,6 +71,8 @@ def binary(connection: duckdb.DuckDBPyConnection, name: str, endpoint: Binary) -
       SourceMissing: the site's mapping does not fill what the endpoint reads.
     """
     where = f"endpoints.{name}"
+    if endpoint.within_days is not None:
+        return BinaryOutcome(readmitted(connection, where, endpoint.within_days, endpoint.planned))
     if endpoint.source == "person":
         column, _ = person_column(connection, endpoint.column or "", where)
         flag = f"CASE TRY_CAST({column} AS DOUBLE) WHEN 1 THEN 1 WHEN 0 THEN 0 ELSE -1 END AS value"

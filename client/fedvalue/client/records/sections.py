@@ -81,6 +81,34 @@ class Coded(Rows):
     code: Cell
 
 
+class Admission(Rows):
+    """Stays in hospital.
+
+    Attributes:
+      day: Of admission.
+      discharge: Day of discharge, not before ``day``.
+      code: Main diagnosis.
+    """
+
+    patient_id: Cell
+    day: Day
+    discharge: Day
+    code: Cell
+
+
+class AdverseEvent(Rows):
+    """Adverse events, such as CTCAE terms.
+
+    Attributes:
+      grade: 1 to 5; anything else is not known.
+    """
+
+    patient_id: Cell
+    day: Day
+    code: Cell
+    grade: Cell
+
+
 class Response(Rows):
     """Assessments of response."""
 
@@ -207,5 +235,5 @@ class Panel(Rows):
         return self
 
 
-Records = Drug | Coded | Response | Event | FollowUp | Claim | Survival | Variant | Test | Panel
+Records = Drug | Coded | Admission | AdverseEvent | Response | Event | FollowUp | Claim | Survival | Variant | Test | Panel
 Table = Patient | Records

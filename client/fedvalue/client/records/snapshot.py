@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,7 +25,10 @@ from fedvalue.study.file import digest
 from fedvalue.study.schema import Study
 
 _HASHED_ROWS = 20_000
-_DATED = ("drug", "response", "event", "follow_up", "condition", "procedure", "claim", "test")
+_DATED = (
+    "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "test", "admission",
+    "adverse_event",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,22 @@ def cohort_counts(database_path: Path, study: Study, *, limits: Limits = MODEST)
     return build(database_path, study, limits=limits).steps
 
 
-def freeze(database_path: Path, study: Study, folder: Path, *, limits: Limits = MODEST) -> Snapshot:
+def freeze(
+    database_path: Path,
+    study: Study,
+    folder: Path,
+    *,
+    counted: Callable[[Sequence[str]], Sequence[bool]] | None = None,
+    limits: Limits = MODEST,
+) -> Snapshot:
     """Write the cohort of a study to ``folder`` once; later loads do not change it.
+
+    Args:
+      database_path: The store.
+      study: The study.
+      folder: Where the rows go.
+      counted: Tells of patients, in the order of their ids, who may be counted; None counts all.
+      limits: Threads and memory.
 
     Raises:
       OutputError: this study is frozen already, or the place cannot be written.
@@ -139,11 +156,12 @@ def freeze(database_path: Path, study: Study, folder: Path, *, limits: Limits = 
             do="withdraw the approval first; it removes it",
         )
     frozen = build(database_path, study, limits=limits)
-    columns = _columns(frozen.cohort)
-    content = _content(frozen.patient_ids, columns)
-    frame = pd.DataFrame(
-        {"position": np.arange(len(frozen.patient_ids)), "patient_id": frozen.patient_ids, **columns}
-    )
+    ids, columns = frozen.patient_ids, _columns(frozen.cohort)
+    if counted is not None:
+        stay = np.array(counted(ids.tolist()), dtype=bool)
+        ids, columns = ids[stay], {name: column[stay] for name, column in columns.items()}
+    content = _content(ids, columns)
+    frame = pd.DataFrame({"position": np.arange(len(ids)), "patient_id": ids, **columns})
     with writing(path, limits=limits) as connection:
         connection.register("rows", frame)
         connection.execute("CREATE TABLE cohort AS SELECT * FROM rows")

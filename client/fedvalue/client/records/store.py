@@ -10,6 +10,8 @@ Tables (days are DOUBLE: days since 1970-01-01, or since any origin that the hos
     condition(patient_id, day, code)  procedure(patient_id, day, code)
     claim(patient_id, claim_id, day, total_paid, patient_paid, currency)
     variant(patient_id, gene, protein_change, effect)
+    admission(patient_id, day, discharge, code)     stays in hospital; code: main diagnosis
+    adverse_event(patient_id, day, code, grade)     grade 1 to 5 (CTCAE), NULL where it is not known
     test(patient_id, day, gene)                     gene '*' means every gene; day NULL: report day not known
     store_meta(key, value)                          which tables the mapping fed, and whether days are dates
 """
@@ -29,6 +31,7 @@ from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
 
 CANONICAL = (
     "patient", "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "variant", "test",
+    "admission", "adverse_event",
 )  # fmt: skip
 EVERY_GENE = "*"
 UNSPECIFIED = "Unspecified"
@@ -46,6 +49,8 @@ CREATE TABLE procedure(patient_id VARCHAR, day DOUBLE, code VARCHAR);
 CREATE TABLE claim(patient_id VARCHAR, claim_id VARCHAR, day DOUBLE, total_paid DECIMAL(18,2),
                    patient_paid DECIMAL(18,2), currency VARCHAR);
 CREATE TABLE variant(patient_id VARCHAR, gene VARCHAR, protein_change VARCHAR, effect VARCHAR);
+CREATE TABLE admission(patient_id VARCHAR, day DOUBLE, discharge DOUBLE, code VARCHAR);
+CREATE TABLE adverse_event(patient_id VARCHAR, day DOUBLE, code VARCHAR, grade BIGINT);
 CREATE TABLE test(patient_id VARCHAR, day DOUBLE, gene VARCHAR);
 CREATE TABLE store_meta(key VARCHAR, value VARCHAR);
 """

@@ -15,6 +15,8 @@ from fedvalue.client.records.sections import (
     KINDS,
     METHODS,
     STATUSES,
+    Admission,
+    AdverseEvent,
     Claim,
     Coded,
     Drug,
@@ -111,16 +113,22 @@ def load_table(
     if isinstance(table, Claim):
         return _claim(connection, where, table, raw)
     query = RowQuery(connection, raw)
-    code = query.each(table.code) if isinstance(table, Drug | Coded) else None
+    code = query.each(table.code) if isinstance(table, Drug | Coded | AdverseEvent) else None
     query.patient(table.patient_id)
     # A column of days of death is empty for who lives: nothing is wrong with that row.
     happens = isinstance(table, Event) and table.kind.constant is not None
     day = query.day(table.day, missing=NO_EVENT) if happens else query.day(table.day)
     query.put("day", query.not_before_origin(day) if isinstance(table, Event | FollowUp) else day)
+    if isinstance(table, Admission):
+        code, discharge = table.code, query.day(table.discharge)
+        early = ("discharge before admission", f"({discharge.sql}) < ({day.sql})")
+        query.put("discharge", Value(discharge.sql, (*discharge.faults, early)))
     if code is not None:
         query.put("code", query.text(code, missing="missing code"))
     if isinstance(table, Drug):
         query.put("line", _whole(query, table.line), blank=True)
+    if isinstance(table, AdverseEvent):
+        query.put("grade", _grade(query, table.grade), blank=True)
     if isinstance(table, Response):
         query.put("method", query.text(table.method, missing="missing code", allowed=METHODS))
         query.put("status", query.text(table.status, missing="missing code", allowed=STATUSES))
@@ -174,6 +182,13 @@ def _claim(connection: duckdb.DuckDBPyConnection, where: str, table: Claim, raw:
     columns = "patient_id, claim_id, day, total_paid, patient_paid, currency"
     connection.execute(f"INSERT INTO claim SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
     return staged.report(where)
+
+
+def _grade(query: RowQuery, cell: Cell) -> Value:
+    """Return a grade of 1 to 5; anything else is blanked."""
+    number = _whole(query, cell)
+    fits = f"({number.sql}) BETWEEN 1 AND 5"
+    return Value(f"CASE WHEN {fits} THEN {number.sql} END", (*number.faults, ("no grade", f"NOT ({fits})")))
 
 
 def _whole(query: RowQuery, cell: Cell | None) -> Value:

@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from fedvalue.client.records.counting import counted_days, index_days, worst_grade
 from fedvalue.client.records.effects import PROTEIN_CHANGING, short_protein_change
 from fedvalue.client.records.selection import integers, person_column, require_tables
 from fedvalue.client.records.store import EVERY_GENE, UNREAD, UNSPECIFIED
@@ -29,6 +30,8 @@ def category(connection: duckdb.DuckDBPyConnection, name: str, variable: Variabl
     """
     if variable.variant is not None:
         return _variant(connection, name, variable.variant)
+    if variable.grade is not None:
+        return worst_grade(connection, name, variable.grade)
     column, kind = person_column(connection, variable.person or "", f"variables.{name}")
     if kind == "DOUBLE":
         whole = f"CAST(TRY_CAST({column} AS BIGINT) AS VARCHAR)"
@@ -51,7 +54,11 @@ def number(connection: duckdb.DuckDBPyConnection, name: str, variable: Variable)
       SourceMissing: the site's mapping does not fill what the variable reads.
     """
     parameters: dict[str, object] = {}
-    if variable.person is not None:
+    if variable.calendar is not None:
+        return index_days(connection, variable.clip or (-np.inf, np.inf))
+    if variable.count is not None:
+        values, parameters = counted_days(connection, name, variable.count)
+    elif variable.person is not None:
         column, _ = person_column(connection, variable.person, f"variables.{name}")
         values = f"""SELECT c.position, TRY_CAST({column} AS DOUBLE) AS v
 FROM chosen c JOIN patient p USING (patient_id)"""  # noqa: S608 (quoted column)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, get_args
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.cash import Party, Settlement, check_currency, flow, settlement
 from fedvalue.payment.mechanisms.exact import chosen, exact, money, not_negative, share
 from fedvalue.payment.mechanisms.settle import Panel, Realised, settled
@@ -47,7 +47,7 @@ class BandFactor:
     def __post_init__(self) -> None:
         chosen(self.gap, get_args(Gap), "gap policy")
         if share(self.low_below, "low below") > share(self.full_from, "full from"):
-            raise PaymentError("overlapping windows: the lower tier reaches into the upper", where="tiers")
+            raise WindowsOverlap("overlapping windows: the lower tier reaches into the upper", where="tiers")
         if not_negative(self.low, "low") > not_negative(self.full, "full"):
             raise PaymentError("the lower tier pays more than the upper", where="tiers")
 
@@ -92,7 +92,7 @@ class TierAmounts:
         money(self.bonus, "bonus")
         money(self.penalty, "penalty")
         if share(self.penalty_below, "penalty below") > share(self.bonus_from, "bonus from"):
-            raise PaymentError("overlapping windows: bonus and penalty for one rate", where="tiers")
+            raise WindowsOverlap("overlapping windows: bonus and penalty for one rate", where="tiers")
 
     def of(self, rate: Fraction) -> Fraction:
         """Return what is added per head, below 0 for a penalty."""

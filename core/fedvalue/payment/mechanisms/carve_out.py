@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import ParameterWithoutSource, PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.exact import count, fen, money
 from fedvalue.payment.parameters import Source
 
@@ -38,7 +38,7 @@ class CarveOut:
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, Source):
-            raise PaymentError("the parameter has no source", where=f"carve-out of {self.code}")
+            raise ParameterWithoutSource("the parameter has no source", where=f"carve-out of {self.code}")
         if count(self.years, "years") < 1:
             raise PaymentError("a carve-out of no years", where=self.code)
 
@@ -98,7 +98,7 @@ def separate(lines: Sequence[Line], carve_outs: Sequence[CarveOut]) -> Separated
     for i, one in enumerate(carve_outs):
         for other in carve_outs[i + 1 :]:
             if one.code == other.code and one.launched <= other.expires and other.launched <= one.expires:
-                raise PaymentError("overlapping windows: one code is carved out twice", where=one.code)
+                raise WindowsOverlap("overlapping windows: one code is carved out twice", where=one.code)
     inside = apart = Fraction(0)
     for line in lines:
         amount = money(line.amount, f"line {line.code}")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.exact import count, exact, fen, money, not_negative, positive, share
 from fedvalue.payment.mechanisms.settle import Realised, settled
 
@@ -42,7 +42,7 @@ class CasePointTerms:
 
     def __post_init__(self) -> None:
         if not 0 <= exact(self.ultra_low, "ultra low") <= exact(self.low, "low"):
-            raise PaymentError(
+            raise WindowsOverlap(
                 "overlapping windows: the ultra-low range reaches into the low", where="points"
             )
         not_negative(self.added, "added")

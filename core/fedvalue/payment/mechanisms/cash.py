@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, get_args
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import CurrencyUnknown, PaymentError
 from fedvalue.payment.mechanisms.exact import chosen, fen, money
 
 Party = Literal[
@@ -40,7 +40,7 @@ def check_currency(code: object) -> None:
       PaymentError: unknown.
     """
     if code not in CURRENCIES:
-        raise PaymentError(
+        raise CurrencyUnknown(
             f"unknown currency {code!r}",
             where="currency",
             do=f"use an ISO 4217 code: {', '.join(sorted(CURRENCIES))}",

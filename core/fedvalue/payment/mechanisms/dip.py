@@ -23,7 +23,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.exact import apportion, count, exact, money, not_negative, positive, share
 
 OutlierClass = Literal["ultra_low", "normal", "ultra_high", "expert_review"]
@@ -50,7 +50,7 @@ class OutlierTerms:
             <= exact(self.ultra_high, "ultra high")
             <= exact(self.extreme, "extreme")
         ):
-            raise PaymentError("overlapping windows: outlier bounds do not increase", where="DIP")
+            raise WindowsOverlap("overlapping windows: outlier bounds do not increase", where="DIP")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from fedvalue.analyses.estimate import Curve, Estimate, Released
-from fedvalue.errors import PaymentError, PurposeMixed
+from fedvalue.errors import GapPolicyMissing, MoneyNegative, PaymentError, PurposeMixed
 from fedvalue.payment.mechanisms.underlying import Draws
 
 Exact: TypeAlias = int | Decimal | Fraction
@@ -62,7 +62,7 @@ def not_negative(value: object, name: str) -> Fraction:
     """
     number = exact(value, name)
     if number < 0:
-        raise PaymentError(
+        raise MoneyNegative(
             f"{name} = {value} is negative",
             where=name,
             do="say who pays whom instead: a flow has a bearer and a payee",
@@ -130,7 +130,8 @@ def chosen(value: object, allowed: Sequence[str], name: str) -> None:
       PaymentError: it is missing or unknown.
     """
     if value not in allowed:
-        raise PaymentError(
+        refusal = GapPolicyMissing if value is None and name == "gap policy" else PaymentError
+        raise refusal(
             f"missing {name}" if value is None else f"{value!r} is no {name}",
             where=name,
             do=f"the contract says one of: {', '.join(allowed)}",

@@ -4,9 +4,11 @@
     payment score = score / normalization x (1 - coding adjustment)
 
 It takes condition categories; mapping diagnoses to them is the grouper's work at the payer. A category
-that a more severe one of its hierarchy covers is dropped. The count is of categories that remain: D1 ... D9
-and D10P for ten or more; a label without a coefficient adds 0 only where the table says so. A category
-without a coefficient is refused, never taken as 0. Exact decimals; no uncertainty enters: this is a table.
+that a more severe one of its hierarchy covers is dropped, and so, before that, is one that counts only
+beside others and stands alone (V28: 223, a heart assist device, beside 221, 222 or 224 to 226). The count
+is of categories that remain: D1 ... D9 and D10P for ten or more; a label without a coefficient adds 0 only
+where the table says so. A category without a coefficient is refused, never taken as 0. Exact decimals; no
+uncertainty enters: this is a table.
 
 Source: CMS risk adjustment model software V24 and V28 (shape); payment.md 2.8.
 """
@@ -14,7 +16,7 @@ Source: CMS risk adjustment model software V24 and V28 (shape); payment.md 2.8.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
@@ -64,6 +66,7 @@ class CoefficientModel:
       hierarchies: Category to the categories that it covers.
       interactions: In the order of the table.
       source: Where it can be checked.
+      beside: Category to the categories of which at least one must be present for it to count.
     """
 
     name: str
@@ -71,6 +74,7 @@ class CoefficientModel:
     hierarchies: Mapping[str, frozenset[str]]
     interactions: tuple[Interaction, ...]
     source: str
+    beside: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -141,7 +145,9 @@ def score(model: CoefficientModel, *, age: int, sex: Literal["F", "M"], categori
     Raises:
       PaymentError: a category or label without a coefficient.
     """
-    kept = after_hierarchies(categories, model.hierarchies)
+    given = set(categories)
+    present = {c for c in given if c not in model.beside or model.beside[c] & given}
+    kept = after_hierarchies(present, model.hierarchies)
     labels = [age_label(age, sex), *(f"HCC{category}" for category in kept)]
     labels += [i.name for i in model.interactions if all(part & set(kept) for part in i.sets)]
     if kept:

@@ -20,7 +20,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, get_args
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.cash import Party, Settlement, check_currency, flow, settlement
 from fedvalue.payment.mechanisms.exact import chosen, fen, money, not_negative, share
 from fedvalue.payment.mechanisms.settle import Realised, settled
@@ -66,7 +66,7 @@ class Schedule:
         if not self.months or len(self.months) != len(self.amounts):
             raise PaymentError("each instalment has a month and an amount", where=self.contract)
         if any(later <= earlier for earlier, later in pairwise(self.months)):
-            raise PaymentError("overlapping windows: due months do not increase", where=self.contract)
+            raise WindowsOverlap("overlapping windows: due months do not increase", where=self.contract)
         for month, amount in zip(self.months, self.amounts, strict=True):
             not_negative(month, "month")
             money(amount, f"instalment of month {month}")

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.exact import money
 from fedvalue.payment.mechanisms.underlying import Draws, underlying
 from fedvalue.study.signature import Signature, sign, verify
@@ -141,7 +141,7 @@ def advance(history: tuple[Transition, ...], step: Transition, rules: ListingRul
             f"{step.enters} does not follow {now}", where=where, do=f"next: {', '.join(sorted(FOLLOWS[now]))}"
         )
     if history and (step.effective_from <= history[-1].effective_from):
-        raise PaymentError("overlapping windows: a step starts after the one before it", where=where)
+        raise WindowsOverlap("overlapping windows: a step starts after the one before it", where=where)
     if history and step.technology != history[-1].technology:
         raise PaymentError("the history is of another technology", where=where)
     if not step.evidence_id or not step.parameters_version:

@@ -15,7 +15,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Literal, get_args
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.exact import chosen, count
 
 TieRule = Literal["most_recent", "unattributed"]
@@ -112,6 +112,8 @@ def _each_day_once(spans: Iterable[Span]) -> list[Span]:
         if span.end < span.start:
             raise PaymentError("a membership ends before it starts", where="member years")
         if span.member in ends and span.start <= ends[span.member]:
-            raise PaymentError("overlapping windows: one member counts twice on a day", where="member years")
+            raise WindowsOverlap(
+                "overlapping windows: one member counts twice on a day", where="member years"
+            )
         ends[span.member] = span.end
     return ordered

@@ -19,7 +19,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.cash import Settlement, check_currency, flow, settlement
 from fedvalue.payment.mechanisms.exact import chosen, count, exact, money, share
 from fedvalue.payment.mechanisms.settle import Panel, Realised, check_windows, settled
@@ -81,7 +81,9 @@ class RankingTerms:
         chosen(self.missing, ("fail", "exclude"), "policy for missing outcomes")
         share(self.reward, "reward")
         if share(self.top, "top") + share(self.bottom, "bottom") > 1:
-            raise PaymentError("overlapping windows: top and bottom share institutions", where=self.contract)
+            raise WindowsOverlap(
+                "overlapping windows: top and bottom share institutions", where=self.contract
+            )
         if sum(Fraction(m.weight) for m in self.measures) != 1:
             raise PaymentError("weights of measures add to 1", where=self.contract)
         outcome = sum(Fraction(m.weight) for m in self.measures if m.kind == "outcome")

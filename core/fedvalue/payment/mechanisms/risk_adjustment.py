@@ -24,7 +24,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fedvalue.analyses.estimate import Estimate
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.exact import Exact, apportion, count, exact, money, positive
 from fedvalue.payment.mechanisms.underlying import underlying
 from fedvalue.payment.mechanisms.weights import Weights, normalised
@@ -111,7 +111,7 @@ def clamp(raw: Mapping[str, Exact], people: Mapping[str, int], *, low: Decimal, 
     """
     least, most = positive(low, "low"), exact(high, "high")
     if least > most:
-        raise PaymentError("overlapping windows: the least lies above the most", where="clamp")
+        raise WindowsOverlap("overlapping windows: the least lies above the most", where="clamp")
     inside = {cell: min(most, max(least, exact(value, cell))) for cell, value in raw.items()}
     found = coefficients(inside, people)
     past = tuple(c for c, r in zip(found.groups, found.values, strict=True) if not least <= r <= most)

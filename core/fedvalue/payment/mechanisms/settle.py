@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fedvalue.errors import PaymentError, PurposeMixed
+from fedvalue.errors import PaymentError, PurposeMixed, WindowsOverlap
 from fedvalue.payment.mechanisms.exact import count, exact, share
 from fedvalue.payment.mechanisms.underlying import Draws
 from fedvalue.study.signature import Signature, sign, verify
@@ -156,9 +156,7 @@ def settled(
         )
     if public_key is not None:
         verify(
-            _content(
-                statement.institution, statement.contract, statement.start, statement.end, statement.facts
-            ),
+            signed_content(statement),
             statement.signature,
             where=f"{statement.institution}: {statement.contract}",
             public_key=public_key,
@@ -181,12 +179,19 @@ def check_windows(statements: tuple[Realised[F], ...]) -> None:
     for statement in sorted(statements, key=lambda s: s.start):
         whose = (statement.institution, statement.contract)
         if whose in last and statement.start <= last[whose]:
-            raise PaymentError(
+            raise WindowsOverlap(
                 "overlapping windows: two statements count the same days",
                 where=f"{statement.institution}, {statement.start} to {statement.end}",
                 do="correct one statement; a day is settled once",
             )
         last[whose] = statement.end
+
+
+def signed_content(statement: Realised[F]) -> dict[str, Any]:
+    """Return what the institution signed."""
+    return _content(
+        statement.institution, statement.contract, statement.start, statement.end, statement.facts
+    )
 
 
 def _content(institution: str, contract: str, start: date, end: date, facts: object) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from fedvalue.analyses.estimate import Estimate
-from fedvalue.errors import ParameterNotInForce, PaymentError
+from fedvalue.errors import ParameterNotInForce, PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.cash import Settlement, check_currency, flow, settlement
 from fedvalue.payment.mechanisms.exact import count, exact, money, not_negative, positive, share
 from fedvalue.payment.mechanisms.settle import Realised, settled
@@ -184,7 +184,7 @@ def load_msr(raw: bytes, *, where: str) -> MsrTable:
         ) from error
     for row, later in zip(table.rows, table.rows[1:], strict=False):
         if row.members_high is None or later.members_low != row.members_high + 1:
-            raise PaymentError(
+            raise WindowsOverlap(
                 "overlapping windows or a gap between rows", where=f"{where}: {later.members_low}"
             )
     return table

@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import Literal, get_args
 
 from fedvalue.analyses.estimate import Estimate
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.case_costs import PayerHeld
 from fedvalue.payment.mechanisms.exact import chosen, money
 from fedvalue.payment.mechanisms.split import (
@@ -219,7 +219,7 @@ def _check(adrg: str, subgroups: Sequence[Subgroup], costs: PayerHeld, criteria:
         for code in subgroup.field.codes:
             key = (subgroup.field.kind, code)
             if key in taken:
-                raise PaymentError(
+                raise WindowsOverlap(
                     f"overlapping windows: {code} leads to {taken[key]} and to {subgroup.group}", where=adrg
                 )
             taken[key] = subgroup.group

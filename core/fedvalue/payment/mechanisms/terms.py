@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar, get_type_hints
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import GapPolicyMissing, ParameterWithoutSource, PaymentError
 from fedvalue.payment.parameters import Parameter
 
 T = TypeVar("T")
@@ -44,19 +44,22 @@ def terms_on(
     for term, field in known.items():
         required = field.default is MISSING and field.default_factory is MISSING
         if required and term not in parameters and term not in choices:
-            raise PaymentError(
+            refusal = GapPolicyMissing if term in ("gap", "dead_band") else PaymentError
+            raise refusal(
                 f"missing {term.replace('_', ' ')}", where=name, do="a contract says every one of its terms"
             )
     for term, choice in choices.items():
         if isinstance(choice, (int, float, Decimal)) and not isinstance(choice, bool):
-            raise PaymentError(
+            raise ParameterWithoutSource(
                 f"the parameter {term} has no source", where=name, do="give it as a dated parameter"
             )
     hints = get_type_hints(kind)
     values: dict[str, Any] = dict(choices)
     for term, parameter in parameters.items():
         if not isinstance(parameter, Parameter):
-            raise PaymentError(f"the parameter {term} has no source", where=name, do="use a dated parameter")
+            raise ParameterWithoutSource(
+                f"the parameter {term} has no source", where=name, do="use a dated parameter"
+            )
         amount = parameter.amount_on(day, f"{name}: {term}")
         if hints[term] is int:
             if amount != int(amount):

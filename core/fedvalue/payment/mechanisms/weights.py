@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from fedvalue.errors import PaymentError, PurposeMixed
+from fedvalue.errors import PaymentError, PurposeMixed, WindowsOverlap
 from fedvalue.payment.mechanisms.case_costs import PayerHeld
 from fedvalue.payment.mechanisms.exact import apportion, count, decimal, money, not_negative, positive
 
@@ -116,7 +116,7 @@ def over_years(years: Sequence[PayerHeld], year_weights: Sequence[int]) -> Weigh
     if not years or len(years) != len(year_weights):
         raise PaymentError("each year has one weight", where="weights")
     if [y.year for y in years] != sorted({y.year for y in years}):
-        raise PaymentError("overlapping windows: years stand oldest first, each once", where="weights")
+        raise WindowsOverlap("overlapping windows: years stand oldest first, each once", where="weights")
     if len({(y.grouping_version, y.currency, y.price_list) for y in years}) > 1:
         raise PaymentError(
             "years of different grouping versions, currencies or price lists",

@@ -64,6 +64,22 @@ class Measured:
         fitting = sorted(n for n, v in self.variables.items() if v.clip is not None)
         raise ValueError(f"{key} = {name!r} is no numeric variable; there are {fitting}")
 
+    def amount(self, name: str, key: str = "variable") -> None:
+        """Check that there is a number on each patient: a numeric variable, or a binary endpoint as 0 or 1.
+
+        Raises:
+          ValueError: ``name`` is neither, or both; the sentence begins with ``key``.
+        """
+        numbers = {n for n, v in self.variables.items() if v.clip is not None}
+        outcomes = {n for n, e in self.endpoints.items() if isinstance(e, Binary)}
+        if name in numbers & outcomes:
+            raise ValueError(f"{key} = {name!r} is both a variable and an endpoint; give one another name")
+        if name not in numbers | outcomes:
+            raise ValueError(
+                f"{key} = {name!r} is no numeric variable and no binary endpoint; "
+                f"there are {sorted(numbers | outcomes)}"
+            )
+
     def levels(self, name: str, key: str = "by") -> tuple[str, ...]:
         """Return the public levels of a categorical variable.
 

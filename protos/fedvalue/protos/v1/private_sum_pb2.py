@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$fedvalue/protos/v1/private_sum.proto\x12\x12\x66\x65\x64value.protos.v1\"\x99\x01\n\rEpochSettings\x12\r\n\x05suite\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x12\n\nstudy_hash\x18\x03 \x01(\t\x12\x13\n\x0broster_hash\x18\x04 \x01(\t\x12\r\n\x05sites\x18\x05 \x01(\r\x12\x0f\n\x07\x61nswers\x18\x06 \x01(\r\x12\x11\n\tcolluding\x18\x07 \x01(\r\x12\x0e\n\x06rounds\x18\x08 \x01(\r\"B\n\x0bKeysRequest\x12\x33\n\x08settings\x18\x01 \x01(\x0b\x32!.fedvalue.protos.v1.EpochSettings\"0\n\tRoundKeys\x12\x10\n\x08mask_key\x18\x01 \x01(\x0c\x12\x11\n\tseed_hash\x18\x02 \x01(\x0c\"p\n\tKeyAdvert\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x13\n\x0b\x63hannel_key\x18\x02 \x01(\x0c\x12-\n\x06rounds\x18\x03 \x03(\x0b\x32\x1d.fedvalue.protos.v1.RoundKeys\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"b\n\rSharesRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12.\n\x07\x61\x64verts\x18\x03 \x03(\x0b\x32\x1d.fedvalue.protos.v1.KeyAdvert\"*\n\nSealedBlob\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"b\n\x0cSealedShares\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x15\n\rkey_list_hash\x18\x02 \x01(\x0c\x12-\n\x05\x62lobs\x18\x03 \x03(\x0b\x32\x1e.fedvalue.protos.v1.SealedBlob\"s\n\x0eMembersRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\x0f\n\x07members\x18\x03 \x03(\t\x12-\n\x05\x62lobs\x18\x04 \x03(\x0b\x32\x1e.fedvalue.protos.v1.SealedBlob\"0\n\rMembersSigned\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"a\n\x05\x42lock\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x04\x12\x15\n\rbound_squared\x18\x03 \x01(\t\x12\x11\n\trho_units\x18\x04 \x01(\t\x12\r\n\x05gamma\x18\x05 \x01(\t\"\x9e\x02\n\x12RoundSpecification\x12\x33\n\x08settings\x18\x01 \x01(\x0b\x32!.fedvalue.protos.v1.EpochSettings\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x11\n\tring_bits\x18\x04 \x01(\r\x12\r\n\x05label\x18\x05 \x01(\t\x12\x10\n\x08\x61nalyses\x18\x06 \x03(\t\x12\r\n\x05query\x18\x07 \x01(\t\x12\x11\n\tdimension\x18\x08 \x01(\x04\x12\x12\n\nlog2_scale\x18\t \x01(\r\x12\r\n\x05\x65xact\x18\n \x01(\x08\x12)\n\x06\x62locks\x18\x0b \x03(\x0b\x32\x19.fedvalue.protos.v1.Block\x12\x0f\n\x07members\x18\x0c \x03(\t\"\xa1\x01\n\x0eLastTranscript\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x10\n\x08question\x18\x03 \x01(\x0c\x12\x11\n\tsurvivors\x18\x04 \x03(\t\x12\x13\n\x0binputs_hash\x18\x05 \x01(\x0c\x12\x37\n\nsignatures\x18\x06 \x03(\x0b\x32#.fedvalue.protos.v1.SurvivorsSigned\"\xc8\x01\n\rMaskedRequest\x12=\n\rspecification\x18\x01 \x01(\x0b\x32&.fedvalue.protos.v1.RoundSpecification\x12\x34\n\tagreement\x18\x02 \x03(\x0b\x32!.fedvalue.protos.v1.MembersSigned\x12\x30\n\x04last\x18\x03 \x01(\x0b\x32\".fedvalue.protos.v1.LastTranscript\x12\x10\n\x08question\x18\x04 \x01(\x0c\"*\n\tLedgerEnd\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x0c\"m\n\x0bMaskedInput\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\x12-\n\x06ledger\x18\x03 \x01(\x0b\x32\x1d.fedvalue.protos.v1.LedgerEnd\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"r\n\x0bSignedInput\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x13\n\x0bvector_hash\x18\x02 \x01(\x0c\x12-\n\x06ledger\x18\x03 \x01(\x0b\x32\x1d.fedvalue.protos.v1.LedgerEnd\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x89\x01\n\x12\x43onsistencyRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x10\n\x08question\x18\x04 \x01(\x0c\x12/\n\x06inputs\x18\x05 \x03(\x0b\x32\x1f.fedvalue.protos.v1.SignedInput\"2\n\x0fSurvivorsSigned\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\xa2\x01\n\rUnmaskRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x11\n\tsurvivors\x18\x04 \x03(\t\x12\x13\n\x0binputs_hash\x18\x05 \x01(\x0c\x12\x37\n\nsignatures\x18\x06 \x03(\x0b\x32#.fedvalue.protos.v1.SurvivorsSigned\"$\n\x05Share\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x0c\"\x8e\x01\n\x0eRevealedShares\x12\x0c\n\x04site\x18\x01 \x01(\t\x12-\n\nself_masks\x18\x02 \x03(\x0b\x32\x19.fedvalue.protos.v1.Share\x12,\n\tmask_keys\x18\x03 \x03(\x0b\x32\x19.fedvalue.protos.v1.Share\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x85\x02\n\nTranscript\x12=\n\rspecification\x18\x01 \x01(\x0b\x32&.fedvalue.protos.v1.RoundSpecification\x12\x15\n\rkey_list_hash\x18\x02 \x01(\x0c\x12\x11\n\tlast_hash\x18\x03 \x01(\x0c\x12\x10\n\x08question\x18\x04 \x01(\x0c\x12/\n\x06inputs\x18\x05 \x03(\x0b\x32\x1f.fedvalue.protos.v1.SignedInput\x12\x37\n\nsignatures\x18\x06 \x03(\x0b\x32#.fedvalue.protos.v1.SurvivorsSigned\x12\x12\n\ntotal_hash\x18\x07 \x01(\x0c\"#\n\rReopenRequest\x12\x12\n\nstudy_hash\x18\x01 \x01(\t\"A\n\x0eReceiptRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\r\n\x05nonce\x18\x03 \x01(\x0c\"\'\n\x07Receipt\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06signed\x18\x02 \x01(\x0c\"M\n\x08Receipts\x12\x12\n\nstudy_hash\x18\x01 \x01(\t\x12-\n\x08receipts\x18\x02 \x03(\x0b\x32\x1b.fedvalue.protos.v1.Receipt\"\x18\n\x08Reopened\x12\x0c\n\x04site\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$fedvalue/protos/v1/private_sum.proto\x12\x12\x66\x65\x64value.protos.v1\"\x99\x01\n\rEpochSettings\x12\r\n\x05suite\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x12\n\nstudy_hash\x18\x03 \x01(\t\x12\x13\n\x0broster_hash\x18\x04 \x01(\t\x12\r\n\x05sites\x18\x05 \x01(\r\x12\x0f\n\x07\x61nswers\x18\x06 \x01(\r\x12\x11\n\tcolluding\x18\x07 \x01(\r\x12\x0e\n\x06rounds\x18\x08 \x01(\r\"B\n\x0bKeysRequest\x12\x33\n\x08settings\x18\x01 \x01(\x0b\x32!.fedvalue.protos.v1.EpochSettings\"0\n\tRoundKeys\x12\x10\n\x08mask_key\x18\x01 \x01(\x0c\x12\x11\n\tseed_hash\x18\x02 \x01(\x0c\"p\n\tKeyAdvert\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x13\n\x0b\x63hannel_key\x18\x02 \x01(\x0c\x12-\n\x06rounds\x18\x03 \x03(\x0b\x32\x1d.fedvalue.protos.v1.RoundKeys\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"b\n\rSharesRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12.\n\x07\x61\x64verts\x18\x03 \x03(\x0b\x32\x1d.fedvalue.protos.v1.KeyAdvert\"*\n\nSealedBlob\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"b\n\x0cSealedShares\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x15\n\rkey_list_hash\x18\x02 \x01(\x0c\x12-\n\x05\x62lobs\x18\x03 \x03(\x0b\x32\x1e.fedvalue.protos.v1.SealedBlob\"s\n\x0eMembersRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\x0f\n\x07members\x18\x03 \x03(\t\x12-\n\x05\x62lobs\x18\x04 \x03(\x0b\x32\x1e.fedvalue.protos.v1.SealedBlob\"0\n\rMembersSigned\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"a\n\x05\x42lock\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x04\x12\x15\n\rbound_squared\x18\x03 \x01(\t\x12\x11\n\trho_units\x18\x04 \x01(\t\x12\r\n\x05gamma\x18\x05 \x01(\t\"\xae\x02\n\x12RoundSpecification\x12\x33\n\x08settings\x18\x01 \x01(\x0b\x32!.fedvalue.protos.v1.EpochSettings\x12\r\n\x05round\x18\x02 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x11\n\tring_bits\x18\x04 \x01(\r\x12\r\n\x05label\x18\x05 \x01(\t\x12\x10\n\x08\x61nalyses\x18\x06 \x03(\t\x12\r\n\x05query\x18\x07 \x01(\t\x12\x11\n\tdimension\x18\x08 \x01(\x04\x12\x12\n\nlog2_scale\x18\t \x01(\r\x12\r\n\x05\x65xact\x18\n \x01(\x08\x12)\n\x06\x62locks\x18\x0b \x03(\x0b\x32\x19.fedvalue.protos.v1.Block\x12\x0f\n\x07members\x18\x0c \x03(\t\x12\x0e\n\x06public\x18\r \x01(\x0c\"\xa1\x01\n\x0eLastTranscript\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\r\n\x05round\x18\x02 \x01(\r\x12\x10\n\x08question\x18\x03 \x01(\x0c\x12\x11\n\tsurvivors\x18\x04 \x03(\t\x12\x13\n\x0binputs_hash\x18\x05 \x01(\x0c\x12\x37\n\nsignatures\x18\x06 \x03(\x0b\x32#.fedvalue.protos.v1.SurvivorsSigned\"\xc8\x01\n\rMaskedRequest\x12=\n\rspecification\x18\x01 \x01(\x0b\x32&.fedvalue.protos.v1.RoundSpecification\x12\x34\n\tagreement\x18\x02 \x03(\x0b\x32!.fedvalue.protos.v1.MembersSigned\x12\x30\n\x04last\x18\x03 \x01(\x0b\x32\".fedvalue.protos.v1.LastTranscript\x12\x10\n\x08question\x18\x04 \x01(\x0c\"*\n\tLedgerEnd\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\x04\x12\x0c\n\x04head\x18\x02 \x01(\x0c\"m\n\x0bMaskedInput\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\x12-\n\x06ledger\x18\x03 \x01(\x0b\x32\x1d.fedvalue.protos.v1.LedgerEnd\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"r\n\x0bSignedInput\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x13\n\x0bvector_hash\x18\x02 \x01(\x0c\x12-\n\x06ledger\x18\x03 \x01(\x0b\x32\x1d.fedvalue.protos.v1.LedgerEnd\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x89\x01\n\x12\x43onsistencyRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x10\n\x08question\x18\x04 \x01(\x0c\x12/\n\x06inputs\x18\x05 \x03(\x0b\x32\x1f.fedvalue.protos.v1.SignedInput\"2\n\x0fSurvivorsSigned\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\xa2\x01\n\rUnmaskRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\r\n\x05round\x18\x03 \x01(\r\x12\x11\n\tsurvivors\x18\x04 \x03(\t\x12\x13\n\x0binputs_hash\x18\x05 \x01(\x0c\x12\x37\n\nsignatures\x18\x06 \x03(\x0b\x32#.fedvalue.protos.v1.SurvivorsSigned\"$\n\x05Share\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x0c\"\x8e\x01\n\x0eRevealedShares\x12\x0c\n\x04site\x18\x01 \x01(\t\x12-\n\nself_masks\x18\x02 \x03(\x0b\x32\x19.fedvalue.protos.v1.Share\x12,\n\tmask_keys\x18\x03 \x03(\x0b\x32\x19.fedvalue.protos.v1.Share\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x85\x02\n\nTranscript\x12=\n\rspecification\x18\x01 \x01(\x0b\x32&.fedvalue.protos.v1.RoundSpecification\x12\x15\n\rkey_list_hash\x18\x02 \x01(\x0c\x12\x11\n\tlast_hash\x18\x03 \x01(\x0c\x12\x10\n\x08question\x18\x04 \x01(\x0c\x12/\n\x06inputs\x18\x05 \x03(\x0b\x32\x1f.fedvalue.protos.v1.SignedInput\x12\x37\n\nsignatures\x18\x06 \x03(\x0b\x32#.fedvalue.protos.v1.SurvivorsSigned\x12\x12\n\ntotal_hash\x18\x07 \x01(\x0c\"#\n\rReopenRequest\x12\x12\n\nstudy_hash\x18\x01 \x01(\t\"A\n\x0eReceiptRequest\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\r\n\x05nonce\x18\x03 \x01(\x0c\"\'\n\x07Receipt\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0e\n\x06signed\x18\x02 \x01(\x0c\"M\n\x08Receipts\x12\x12\n\nstudy_hash\x18\x01 \x01(\t\x12-\n\x08receipts\x18\x02 \x03(\x0b\x32\x1b.fedvalue.protos.v1.Receipt\"\x18\n\x08Reopened\x12\x0c\n\x04site\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,37 +52,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BLOCK']._serialized_start=859
   _globals['_BLOCK']._serialized_end=956
   _globals['_ROUNDSPECIFICATION']._serialized_start=959
-  _globals['_ROUNDSPECIFICATION']._serialized_end=1245
-  _globals['_LASTTRANSCRIPT']._serialized_start=1248
-  _globals['_LASTTRANSCRIPT']._serialized_end=1409
-  _globals['_MASKEDREQUEST']._serialized_start=1412
-  _globals['_MASKEDREQUEST']._serialized_end=1612
-  _globals['_LEDGEREND']._serialized_start=1614
-  _globals['_LEDGEREND']._serialized_end=1656
-  _globals['_MASKEDINPUT']._serialized_start=1658
-  _globals['_MASKEDINPUT']._serialized_end=1767
-  _globals['_SIGNEDINPUT']._serialized_start=1769
-  _globals['_SIGNEDINPUT']._serialized_end=1883
-  _globals['_CONSISTENCYREQUEST']._serialized_start=1886
-  _globals['_CONSISTENCYREQUEST']._serialized_end=2023
-  _globals['_SURVIVORSSIGNED']._serialized_start=2025
-  _globals['_SURVIVORSSIGNED']._serialized_end=2075
-  _globals['_UNMASKREQUEST']._serialized_start=2078
-  _globals['_UNMASKREQUEST']._serialized_end=2240
-  _globals['_SHARE']._serialized_start=2242
-  _globals['_SHARE']._serialized_end=2278
-  _globals['_REVEALEDSHARES']._serialized_start=2281
-  _globals['_REVEALEDSHARES']._serialized_end=2423
-  _globals['_TRANSCRIPT']._serialized_start=2426
-  _globals['_TRANSCRIPT']._serialized_end=2687
-  _globals['_REOPENREQUEST']._serialized_start=2689
-  _globals['_REOPENREQUEST']._serialized_end=2724
-  _globals['_RECEIPTREQUEST']._serialized_start=2726
-  _globals['_RECEIPTREQUEST']._serialized_end=2791
-  _globals['_RECEIPT']._serialized_start=2793
-  _globals['_RECEIPT']._serialized_end=2832
-  _globals['_RECEIPTS']._serialized_start=2834
-  _globals['_RECEIPTS']._serialized_end=2911
-  _globals['_REOPENED']._serialized_start=2913
-  _globals['_REOPENED']._serialized_end=2937
+  _globals['_ROUNDSPECIFICATION']._serialized_end=1261
+  _globals['_LASTTRANSCRIPT']._serialized_start=1264
+  _globals['_LASTTRANSCRIPT']._serialized_end=1425
+  _globals['_MASKEDREQUEST']._serialized_start=1428
+  _globals['_MASKEDREQUEST']._serialized_end=1628
+  _globals['_LEDGEREND']._serialized_start=1630
+  _globals['_LEDGEREND']._serialized_end=1672
+  _globals['_MASKEDINPUT']._serialized_start=1674
+  _globals['_MASKEDINPUT']._serialized_end=1783
+  _globals['_SIGNEDINPUT']._serialized_start=1785
+  _globals['_SIGNEDINPUT']._serialized_end=1899
+  _globals['_CONSISTENCYREQUEST']._serialized_start=1902
+  _globals['_CONSISTENCYREQUEST']._serialized_end=2039
+  _globals['_SURVIVORSSIGNED']._serialized_start=2041
+  _globals['_SURVIVORSSIGNED']._serialized_end=2091
+  _globals['_UNMASKREQUEST']._serialized_start=2094
+  _globals['_UNMASKREQUEST']._serialized_end=2256
+  _globals['_SHARE']._serialized_start=2258
+  _globals['_SHARE']._serialized_end=2294
+  _globals['_REVEALEDSHARES']._serialized_start=2297
+  _globals['_REVEALEDSHARES']._serialized_end=2439
+  _globals['_TRANSCRIPT']._serialized_start=2442
+  _globals['_TRANSCRIPT']._serialized_end=2703
+  _globals['_REOPENREQUEST']._serialized_start=2705
+  _globals['_REOPENREQUEST']._serialized_end=2740
+  _globals['_RECEIPTREQUEST']._serialized_start=2742
+  _globals['_RECEIPTREQUEST']._serialized_end=2807
+  _globals['_RECEIPT']._serialized_start=2809
+  _globals['_RECEIPT']._serialized_end=2848
+  _globals['_RECEIPTS']._serialized_start=2850
+  _globals['_RECEIPTS']._serialized_end=2927
+  _globals['_REOPENED']._serialized_start=2929
+  _globals['_REOPENED']._serialized_end=2953
 # @@protoc_insertion_point(module_scope)

@@ -398,6 +398,7 @@ class RoundSpecification(_message.Message):
     EXACT_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
+    PUBLIC_FIELD_NUMBER: _builtins.int
     round: _builtins.int
     """r, from 1 to R. MUST NOT go back within an epoch."""
     attempt: _builtins.int
@@ -414,6 +415,11 @@ class RoundSpecification(_message.Message):
     """s, each site adds a discrete Gaussian of scale 2^s ring units."""
     exact: _builtins.bool
     """True for a sum without noise; a site MUST refuse unless its officer and policy allow it by name."""
+    public: _builtins.bytes
+    """The release's public numbers, computed by the coordinator from earlier releases: little-endian float64, or a
+    model. MUST have the length that the plan says; the site's `query` is then SHA-256(plan's hash | SHA-256 of
+    these bytes). One patient moves a sum by no more than the bound whatever they are.
+    """
     @_builtins.property
     def settings(self) -> Global___EpochSettings:
         """The epoch's settings."""
@@ -445,10 +451,11 @@ class RoundSpecification(_message.Message):
         exact: _builtins.bool = ...,
         blocks: _abc.Iterable[Global___Block] | None = ...,
         members: _abc.Iterable[_builtins.str] | None = ...,
+        public: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyses", b"analyses", "attempt", b"attempt", "blocks", b"blocks", "dimension", b"dimension", "exact", b"exact", "label", b"label", "log2_scale", b"log2_scale", "members", b"members", "query", b"query", "ring_bits", b"ring_bits", "round", b"round", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyses", b"analyses", "attempt", b"attempt", "blocks", b"blocks", "dimension", b"dimension", "exact", b"exact", "label", b"label", "log2_scale", b"log2_scale", "members", b"members", "public", b"public", "query", b"query", "ring_bits", b"ring_bits", "round", b"round", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

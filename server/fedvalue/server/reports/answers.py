@@ -11,6 +11,7 @@ from fedvalue.server.reports import estimate, probability
 from fedvalue.server.reports.drawing import Figure, Table
 from fedvalue.server.reports.formats import day, level, money, number, patients, percent, spread
 from fedvalue.server.reports.naming import Names
+from fedvalue.server.reports.payment.decided import Decided, decided
 from fedvalue.server.reports.wording import Phrase, Voice, Words, sentences
 
 MARKS = {
@@ -59,6 +60,7 @@ class Answer:
       change: What would change the answer, in a sentence.
       remedies: Both remedies, where evidence is insufficient.
       changes: Further sentences, as recorded.
+      decided: Figures and tables of a decision on criteria; None for one that rests on a single share.
     """
 
     standard: Phrase
@@ -70,7 +72,7 @@ class Answer:
     warnings: tuple[Words, ...]
     probability: Figure | None
     refusal: Phrase
-    estimate: Figure
+    estimate: Figure | None
     basis: Phrase | None
     reference: Phrase | None
     money_sentence: Phrase
@@ -79,6 +81,7 @@ class Answer:
     change: Phrase
     remedies: tuple[Card, ...]
     changes: tuple[Words, ...]
+    decided: Decided | None = None
 
 
 def answer(decision: Decision, conclusion: Conclusion | None, names: Names, name: str) -> Answer:
@@ -91,6 +94,7 @@ def answer(decision: Decision, conclusion: Conclusion | None, names: Names, name
       name: Unique on the page.
     """
     voice, stratum = names.voice, None
+    several = decided(decision, names.voice, name)
     if conclusion is not None:
         stratum = next((s for s in conclusion.strata if s.name == decision.question.stratum), None)
     return Answer(
@@ -100,7 +104,7 @@ def answer(decision: Decision, conclusion: Conclusion | None, names: Names, name
         tone=decision.outcome,
         mark=MARKS[decision.outcome],
         badge=voice(f"answer.{decision.outcome}"),
-        sentence=_sentence(decision, names),
+        sentence=several.sentence if several else _sentence(decision, names),
         follows=voice(
             "answer.follows",
             action=voice.either(f"action.{decision.action}", decision.action.replace("_", " ")),
@@ -108,7 +112,7 @@ def answer(decision: Decision, conclusion: Conclusion | None, names: Names, name
         warnings=_warnings(decision, voice),
         probability=probability.figure(decision, voice, f"{name}-probability"),
         refusal=names.refusal(stratum) if stratum is not None else voice("refusal.no_estimate"),
-        estimate=estimate.figure(decision, conclusion, names, f"{name}-estimate"),
+        estimate=None if several else estimate.figure(decision, conclusion, names, f"{name}-estimate"),
         basis=_basis(decision, voice),
         reference=_reference(decision, voice),
         money_sentence=_money_sentence(decision, voice),
@@ -119,6 +123,7 @@ def answer(decision: Decision, conclusion: Conclusion | None, names: Names, name
         if decision.insufficient
         else (),
         changes=tuple(voice.recorded(sentence) for sentence in decision.what_would_change),
+        decided=several,
     )
 
 
@@ -258,7 +263,9 @@ def _change(decision: Decision, voice: Voice) -> Phrase:
             voice("change.dates", review=day(lacking.review_on), sunset=day(lacking.sunset)),
         )
     words = {"p_met": level(decision.rule.p_met), "p_not": level(decision.rule.p_not)}
-    return voice(f"change.{decision.outcome}_{decision.rule.name.lower()}", **words)
+    other = voice("change.other_rule")
+    key = f"change.{decision.outcome}_{decision.rule.name.lower()}"
+    return voice(key, **words) if key in voice.catalogue.entries else other
 
 
 def _remedies(lacking: Insufficient, epsilon: float, voice: Voice) -> tuple[Card, ...]:

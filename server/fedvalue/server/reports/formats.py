@@ -67,7 +67,9 @@ def quantity(value: float, unit: str, voice: Voice) -> Phrase:
         return Phrase.same(percent(value))
     if unit == "days":
         return days(value, voice)
-    return Phrase.same(f"{number(value, 4)} {unit}")
+    if unit == "ratio":
+        return Phrase.same(number(value, 3))
+    return Phrase.same(f"{number(value, 4)} ") + voice.matched("unit_name", unit)
 
 
 def spread(value: float, unit: str, voice: Voice) -> Phrase:

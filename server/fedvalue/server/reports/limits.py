@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fedvalue.evidence import display
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment.decision import Decision, Finding
+from fedvalue.server.reports.budget import in_clear
 from fedvalue.server.reports.formats import number, spread, whole
 from fedvalue.server.reports.naming import Names
 from fedvalue.server.reports.wording import Phrase, Voice
@@ -88,15 +90,26 @@ def limits(package: EvidencePackage, decisions: tuple[Decision, ...], names: Nam
             voice("limits.honest_noise"),
             voice("limits.minimum", n=whole(names.study.federation.min_released_patients)),
         ]
-    if "clear_sum" in package.unsafe and privacy.epsilon_own_share is not None and not exact:
-        found.append(
-            voice(
-                "limits.clear_sum",
-                own=number(privacy.epsilon_own_share, 3),
-                promised=number(privacy.epsilon_promised or 0.0, 3),
-            )
-        )
+    found += _travel(package, voice)
     missing = dict.fromkeys(decision.question.missing for decision in decisions)
     found += [voice(f"limits.missing_{policy}") for policy in missing]
     found += [voice("limits.heterogeneity"), voice("limits.patient"), voice("limits.people")]
     return tuple(found)
+
+
+def _travel(package: EvidencePackage, voice: Voice) -> list[Phrase]:
+    """Return what was seen of a site's numbers on their way, by whom."""
+    privacy, numbers = package.privacy, package.federation
+    own, promised = number(privacy.epsilon_own_share or 0.0, 3), number(privacy.epsilon_promised or 0.0, 3)
+    finite, found = privacy.epsilon_own_share is not None, []
+    if in_clear(package):
+        if finite:
+            found.append(voice("limits.clear_sum", own=own, promised=promised))
+    else:
+        found.append(voice("limits.private_sum", t=whole(numbers.t)))
+        if finite:
+            c, n = whole(numbers.c), whole(numbers.n)
+            small = display.promises(package)[0].against == "own_share"
+            key = "limits.collusion_small" if small else "limits.collusion"
+            found.append(voice(key, promised=promised, own=own, c=c, n=n))
+    return [*found, voice("limits.coordinator")]

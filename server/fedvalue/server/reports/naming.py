@@ -69,6 +69,8 @@ class Names:
         if not isinstance(endpoint, Binary):
             events = [self.voice(f"event.{event}") for event in endpoint.events]
             return self.voice("outcome.time_to", events=joined(events, self.voice("outcome.or")))
+        if endpoint.within_days is not None:
+            return self.voice("outcome.readmission", days=whole(endpoint.within_days))
         if endpoint.source == "person":
             return Phrase.same((endpoint.column or name).replace("_", " "))
         codes = joined(
@@ -83,11 +85,20 @@ class Names:
     def estimate(self, name: str) -> Phrase:
         """Return an estimate: ``median``, ``survival at 6 months``, ..."""
         if (found := _SURVIVAL_AT.fullmatch(name)) is None:
-            return self.voice.either(f"estimate_name.{name.replace(' ', '_')}", name)
+            listed = f"estimate_name.{name.replace(' ', '_')}"
+            if "=" in name and " " not in name.partition("=")[0]:
+                return self.group(name)
+            if listed in self.voice.catalogue.entries:
+                return self.voice(listed)
+            return self.voice.matched("estimate_pattern", name)
         months = float(found[1]) / DAYS_PER["month"]
         if abs(months - round(months)) < 1e-3 and round(months):
             return self.voice("estimate_name.survival_at_months", n=str(round(months)))
         return self.voice("estimate_name.survival_at", day=found[1])
+
+    def unit(self, name: str) -> Phrase:
+        """Return a unit: of estimates, or of the axis of a line."""
+        return self.voice.matched("unit_name", name)
 
     def analysis(self, conclusion: Conclusion) -> Phrase:
         """Return the title of an analysis: its outcome and its groups."""

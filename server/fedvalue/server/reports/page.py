@@ -18,10 +18,10 @@ from fedvalue.evidence import sealing
 from fedvalue.evidence.documents import content
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment.decision import Decision
-from fedvalue.server.reports import budget, kaplan_meier, look, provenance, variance
+from fedvalue.server.reports import budget, generic, kaplan_meier, look, provenance, variance
 from fedvalue.server.reports.answers import answer
 from fedvalue.server.reports.drawing import Table
-from fedvalue.server.reports.formats import day, interval, number, quantity
+from fedvalue.server.reports.formats import day, interval, quantity
 from fedvalue.server.reports.limits import banners, limits
 from fedvalue.server.reports.naming import Names
 from fedvalue.server.reports.wording import Language, Voice, Words
@@ -49,7 +49,7 @@ def render(package: EvidencePackage, decisions: tuple[Decision, ...], language: 
     for decision in decisions:
         _check_decision(decision, package)
     study = sealing.embedded_study(package)
-    template = _environment().get_template("report.html")
+    template = environment().get_template("report.html")
     return template.render(_view(package, tuple(decisions), study, voice))
 
 
@@ -69,7 +69,15 @@ def write(
       SignatureInvalid: as for `render`.
       OutputError: the place cannot be written, or as for `render`.
     """
-    page = render(package, decisions, language)
+    return save(render(package, decisions, language), path)
+
+
+def save(page: str, path: Path) -> Path:
+    """Write a page so that a reader sees the whole of it or nothing; return ``path``.
+
+    Raises:
+      OutputError: the place cannot be written.
+    """
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(page, encoding="utf-8", newline="\n")
@@ -104,10 +112,12 @@ def _check_decision(decision: Decision, package: EvidencePackage) -> None:
         )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates of every page, with escaping on."""
     folder = files(__package__).joinpath("templates")
     sources = {
-        name: folder.joinpath(name).read_text(encoding="utf-8") for name in ("report.html", "style.css")
+        name: folder.joinpath(name).read_text(encoding="utf-8")
+        for name in ("report.html", "sheet.html", "figures.html", "style.css")
     }
     sources["palette.css"] = look.css_variables()
     return Environment(
@@ -129,7 +139,6 @@ def _view(
         for i, decision in enumerate(decisions, start=1)
     )
     rows = variance.shares(package.conclusions, decisions, names)
-    privacy = package.privacy
     return {
         "t": voice,
         "h": voice.html,
@@ -148,18 +157,11 @@ def _view(
         "banners": banners(package, decisions, voice),
         "answers": found,
         "survival": _survival(package, names),
+        "described": _described(package, names),
         "results": tuple(_results(c, names) for c in package.conclusions),
         "variance": variance.figure(rows, voice, "variance"),
         "budget": budget.figure(package, epsilon, voice, "budget"),
-        "budget_sentence": voice(
-            "budget.sentence" if privacy.epsilon_own_share is not None else "budget.sentence_none",
-            own=number(privacy.epsilon_own_share or 0.0, 3),
-            promised=number(privacy.epsilon_promised or 0.0, 3),
-            alone=number(privacy.epsilon_no_collusion or 0.0, 3),
-            delta=f"{privacy.delta:g}".replace("e-0", "e-"),
-            c=str(package.federation.c),
-            allowed=number(epsilon, 3),
-        ),
+        "budget_sentence": budget.sentence(package, epsilon, voice),
         "bias": _bias(package, voice),
         "limits": limits(package, decisions, names),
         "provenance": provenance.summary(package, decisions, voice),
@@ -198,6 +200,19 @@ def _survival(package: EvidencePackage, names: Names) -> tuple[dict[str, Any], .
                 }
             )
     return tuple(found)
+
+
+def _described(package: EvidencePackage, names: Names) -> tuple[dict[str, Any], ...]:
+    """Return title, figures and notes of every analysis that has no section of its own."""
+    return tuple(
+        {
+            "title": names.analysis(conclusion),
+            "figures": generic.figures(conclusion, names, f"described-{i}"),
+            "notes": tuple(names.voice.recorded(note) for note in conclusion.notes),
+        }
+        for i, conclusion in enumerate(package.conclusions)
+        if conclusion.kind not in generic.OWN
+    )
 
 
 def _results(conclusion: Conclusion, names: Names) -> Table:

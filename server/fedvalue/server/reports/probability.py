@@ -64,6 +64,35 @@ def figure(decision: Decision, voice: Voice, name: str) -> Figure | None:
     )
 
 
+def joint(chance: float, limits: tuple[float, float], voice: Voice, name: str) -> Figure:
+    """Draw the probability that several criteria are met together, under rule D1.
+
+    Args:
+      chance: P(all are met).
+      limits: ``p_not`` and ``p_met``.
+      voice: Languages.
+      name: Unique on the page.
+    """
+    title = voice("probability.title_joint")
+    words = {"p": formats.probability(chance), "not_met": level(limits[0]), "met": level(limits[1])}
+    rows = (
+        (voice("probability.title_joint"), words["p"]),
+        (voice("probability.upper_d1"), words["met"]),
+        (voice("probability.lower_d1"), words["not_met"]),
+    )
+    return Figure(
+        voice("probability.caption_d1", **words),
+        drawn(
+            voice,
+            lambda size: _pieces(chance, limits, voice, size, name),
+            name=name,
+            title=title,
+            description=voice("probability.alt_d1", **words),
+        ),
+        Table(title, (voice("table.quantity"), voice("table.value")), rows),
+    )
+
+
 def in_words(probability: float, voice: Voice) -> Phrase:
     """Return a probability for a sentence: ``87.0%``, ``over 99.9%``."""
     shown = formats.probability(probability)

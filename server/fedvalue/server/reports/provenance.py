@@ -6,6 +6,7 @@ import math
 
 from fedvalue.evidence.package import EvidencePackage, ReleaseRecord
 from fedvalue.payment.decision import Decision
+from fedvalue.server.reports.budget import in_clear
 from fedvalue.server.reports.drawing import Table
 from fedvalue.server.reports.formats import day, number
 from fedvalue.server.reports.wording import Voice, Words, joined
@@ -42,6 +43,7 @@ def summary(package: EvidencePackage, decisions: tuple[Decision, ...], voice: Vo
             voice("provenance.thresholds"),
             ", ".join(f"{name} = {getattr(federation, name)}" for name in ("n", "t", "f", "c", "m")),
         ),
+        (voice("provenance.sums"), _sums(package, voice)),
         (voice("provenance.approvals"), str(len(package.approvals))),
         (voice("provenance.created"), package.created.isoformat(timespec="seconds")),
         (
@@ -55,6 +57,13 @@ def summary(package: EvidencePackage, decisions: tuple[Decision, ...], voice: Vo
     return Table(
         voice("provenance.title"), (voice("table.what"), voice("table.value")), tuple(rows), frozenset({1})
     )
+
+
+def _sums(package: EvidencePackage, voice: Voice) -> Words:
+    suites = sorted({r.transcript.suite for r in package.releases if r.transcript is not None})
+    if not suites:
+        return voice("provenance.sums_clear") if in_clear(package) else "\u2013"
+    return voice("provenance.sums_private", suite=", ".join(suites))
 
 
 def _signatures(signatures: tuple[Signature, ...], voice: Voice) -> Words:
@@ -93,16 +102,17 @@ def sites(package: EvidencePackage, voice: Voice) -> Table:
 
 
 def releases(package: EvidencePackage, voice: Voice) -> Table:
-    """Return every private sum that was opened, block by block, with bound, noise and price."""
+    """Return every sum that was opened, block by block, with bound, noise, round and digest."""
     rows = tuple(row for release in package.releases for row in _blocks(release))
     head = tuple(
         voice(f"table.{key}")
-        for key in ("release", "block", "numbers", "bound", "noise_sd", "answered", "digest")
+        for key in ("release", "block", "numbers", "bound", "noise_sd", "answered", "round", "digest")
     )
     return Table(voice("provenance.releases"), head, rows, frozenset({1}))
 
 
 def _blocks(release: ReleaseRecord) -> list[tuple[Words, ...]]:
+    opened = release.transcript
     return [
         (
             f"{release.label} #{release.attempt}",
@@ -111,6 +121,7 @@ def _blocks(release: ReleaseRecord) -> list[tuple[Words, ...]]:
             block.bound_squared,
             number(math.sqrt(block.noise_variance), 3),
             str(len(release.answered)),
+            "\u2013" if opened is None else f"{opened.epoch[:8]} / {opened.number}",
             release.total_digest[:16],
         )
         for block in release.blocks

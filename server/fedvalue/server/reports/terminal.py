@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from fedvalue.evidence import sealing
+from fedvalue.evidence import display, sealing
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment.decision import Decision
+from fedvalue.server.reports.budget import in_clear
 from fedvalue.server.reports.formats import day, interval, level, number, patients, percent, probability
 from fedvalue.server.reports.naming import Names
 from fedvalue.server.reports.wording import Language, Phrase, Voice, Words, joined, sentences
@@ -82,11 +83,18 @@ def _spent(package: EvidencePackage, voice: Voice) -> Words:
     privacy = package.privacy
     if privacy.epsilon_own_share is None or privacy.epsilon_promised is None:
         return voice("budget.none")
-    return voice(
-        "terminal.spent",
-        own=number(privacy.epsilon_own_share, 3),
-        promised=number(privacy.epsilon_promised, 3),
-    )
+    if in_clear(package):
+        own, promised = number(privacy.epsilon_own_share, 3), number(privacy.epsilon_promised, 3)
+        return voice("terminal.spent_clear", own=own, promised=promised)
+    told = [
+        voice(
+            f"terminal.spent_{promise.against}",
+            epsilon=number(promise.epsilon or 0.0, 3),
+            c=str(promise.colluding),
+        )
+        for promise in display.promises(package)
+    ]
+    return joined(told, voice("terminal.then"))
 
 
 def _change(decision: Decision, voice: Voice) -> Words:

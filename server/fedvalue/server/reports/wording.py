@@ -189,7 +189,11 @@ class Voice:
         The catalogue's section ``recorded`` holds those that FedValue writes; a blank stands for anything.
         A sentence that is not there stays as it was recorded, in both.
         """
-        key, blanks = self._known(sentence)
+        return self.matched("recorded", sentence)
+
+    def matched(self, section: str, sentence: str) -> Phrase:
+        """Return English words in both languages by the patterns of a section; as they are if none fits."""
+        key, blanks = self._known(sentence, section)
         if not key:
             return Phrase.same(sentence)
         words = {w.en: w.zh for name, w in self.catalogue.entries.items() if name.startswith("word.")}
@@ -200,9 +204,9 @@ class Voice:
         """Tell whether a recorded sentence is the one called ``key`` in the section ``recorded``."""
         return self._known(sentence)[0] == f"recorded.{key}"
 
-    def _known(self, sentence: str) -> tuple[str, dict[str, str]]:
+    def _known(self, sentence: str, section: str = "recorded") -> tuple[str, dict[str, str]]:
         for key, template in self.catalogue.entries.items():
-            if not key.startswith("recorded."):
+            if not key.startswith(f"{section}."):
                 continue
             pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(template.en))
             if (found := re.fullmatch(pattern, sentence)) is not None:

@@ -2,8 +2,8 @@
 
 Each site adds its own discrete Gaussian before anything leaves, so the total carries the noise that the
 plan counts on. Without masks the coordinator sees each share by itself; a share is protected by one
-site's noise alone (m = 1), and that is what ledger and evidence state, beside what the private sum will
-promise. The private sum takes this place behind the same interface.
+site's noise alone (m = 1), and that is what ledger and evidence state. Only a simulation may ask for it, by
+name; the private sum stands behind the same interface.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.privacy import gaussian
 from fedvalue.privacy.randomness import NoiseSource
 from fedvalue.privacy.release import LOG2_SCALE
+from fedvalue.secure_sum.specification import query_with
 from fedvalue.strategies.secure_aggregation.messages import (
     SALT_BYTES,
     Refused,
@@ -66,15 +67,23 @@ Exchange = Callable[[ReleaseRequest], Mapping[str, Reply]]
 """Sends one request to every enrolled site and returns the replies by site id."""
 
 
-def share(release: PlannedRelease, cohort: Cohort, noise: NoiseSource) -> bytes:
-    """Site half: the site's contribution plus its own noise, as bytes of the wire.
+def noised(
+    release: PlannedRelease, cohort: Cohort, noise: NoiseSource, public: bytes = b""
+) -> NDArray[np.int64]:
+    """Site half: the site's contribution plus its own noise, integers of the ring, shape ``(dimension,)``.
 
     The caller has debited the ledger. Under the plan's `Unsafe` switch there is no noise.
+
+    Args:
+      release: The planned release.
+      cohort: The site's frozen rows.
+      noise: Source of privacy noise.
+      public: The release's public numbers.
     """
-    total = release.contribution(cohort)
-    if not release.exact:
-        total = total + gaussian.sample(noise, release.dimension, log2_scale=LOG2_SCALE)
-    return total.astype("<i8").tobytes()
+    total = release.contribution(cohort, public)
+    if release.exact:
+        return total
+    return total + gaussian.sample(noise, release.dimension, log2_scale=LOG2_SCALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class Opened:
     Attributes:
       release: The planned release.
       attempt: Which attempt, from 1.
+      public: The public numbers that were sent along.
       total: Sum of the shares, shape ``(dimension,)``.
       signatures: Site id to its signature over its share.
       digests: Site id to the salted SHA-256 of its share.
@@ -94,6 +104,7 @@ class Opened:
 
     release: PlannedRelease
     attempt: int
+    public: bytes
     total: NDArray[np.int64]
     signatures: Mapping[str, Signature]
     digests: Mapping[str, str]
@@ -131,22 +142,28 @@ class UnsafeClearSum:
     attempts: int = 1
     opened: list[Opened] = field(default_factory=list)
 
-    def open(self, label: str) -> Opened:
+    def open(self, label: str, public: bytes = b"") -> Opened:
         """Ask every site for its share of a release and add the shares.
 
         Fewer than t shares fail the attempt; another one is a new request with fresh noise and a new debit.
 
+        Args:
+          label: Of the release.
+          public: Its public numbers.
+
         Raises:
           ReleaseUnknown: the plan has no such release.
+          MessageInvalid: the public numbers are not what the release takes.
           TooFewSites: fewer than t sites answered in every attempt.
         """
         for past in self.opened:
             if past.release.label == label:
                 return past
         release = self.plan.release(label)
+        release.require_public(public)
         charged: Counter[str] = Counter()
         for attempt in range(1, self.attempts + 1):
-            found = self._ask(release, attempt, charged)
+            found = self._ask(release, attempt, public, charged)
             if len(found.signatures) >= self.plan.thresholds.answers:
                 self.opened.append(found)
                 return found
@@ -157,11 +174,12 @@ class UnsafeClearSum:
             do="ask the sites that refused; the others have been charged for the attempt",
         )
 
-    def _ask(self, release: PlannedRelease, attempt: int, charged: Counter[str]) -> Opened:
+    def _ask(self, release: PlannedRelease, attempt: int, public: bytes, charged: Counter[str]) -> Opened:
         """Make one attempt; ``charged`` counts it for every site that may have paid for it."""
         plan = self.plan
+        specification = query_with(plan.specification(release), public)
         request = ReleaseRequest(
-            plan.study_hash, plan.roster_hash, release.label, attempt, plan.specification(release)
+            plan.study_hash, plan.roster_hash, release.label, attempt, specification, public
         )
         total = np.zeros(release.dimension, dtype=np.int64)
         signatures: dict[str, Signature] = {}
@@ -181,7 +199,7 @@ class UnsafeClearSum:
             total += vector
             signatures[site_id] = signed
             digests[site_id] = digest
-        return Opened(release, attempt, total, signatures, digests, refusals, dict(charged))
+        return Opened(release, attempt, public, total, signatures, digests, refusals, dict(charged))
 
     def _checked(
         self, site_id: str, reply: Reply, request: ReleaseRequest, release: PlannedRelease

@@ -1,7 +1,9 @@
 """What travels between coordinator and site, as Flower records.
 
-Two questions only. ``query.enrol``: did your officer approve this study on this roster? ``query.release``:
-your noised share of one planned release. A refusal is a code and nothing else: no free text ever leaves.
+Three questions only. ``query.enrol``: did your officer approve this study on this roster? ``query.step``:
+one step of the private sum, as the protobuf messages of ``protos`` say. ``query.release``, in simulations
+that ask for it by name: your noised share of one planned release, in clear. A refusal is a code and nothing
+else: no free text ever leaves.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from fedvalue.errors import MessageInvalid, ReplyInvalid
 from fedvalue.evidence import statements
 
 ENROL = "query.enrol"
+STEP = "query.step"
 RELEASE = "query.release"
 RECORD = "fedvalue"
 WORD = "<i8"
@@ -62,6 +65,30 @@ class EnrolReply:
 
 
 @dataclass(frozen=True, slots=True)
+class StepRequest:
+    """One step of the private sum.
+
+    Attributes:
+      step: Its name, one of `private_sum.wire.REQUESTS`.
+      payload: The protobuf request.
+    """
+
+    step: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepReply:
+    """A site's answer to a step.
+
+    Attributes:
+      payload: The protobuf reply.
+    """
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseRequest:
     """Names one release of the approved plan; it chooses no parameter.
 
@@ -70,7 +97,9 @@ class ReleaseRequest:
       roster_hash: SHA-256 of the roster.
       release: Label in the plan.
       attempt: 1 for the first, then spare attempts, each at its full price.
-      specification: SHA-256 of everything that fixes the release; a site recomputes it and compares.
+      specification: SHA-256 of everything that fixes the release, its public numbers too; a site recomputes
+        it and compares.
+      public: The release's public numbers.
     """
 
     study_hash: str
@@ -78,6 +107,7 @@ class ReleaseRequest:
     release: str
     attempt: int
     specification: str
+    public: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +146,8 @@ class Refused:
     code: str
 
 
-Reply = EnrolReply | ReleaseReply | Refused
+Request = EnrolRequest | StepRequest | ReleaseRequest
+Reply = EnrolReply | StepReply | ReleaseReply | Refused
 
 
 def commitment(salt: bytes, vector: bytes) -> str:
@@ -138,19 +169,19 @@ def signed_content(request: ReleaseRequest, site: str, salt: bytes, vector: byte
 
 
 class Wire:
-    """Both directions of the two questions."""
+    """Both directions of the questions."""
 
-    REQUESTS: ClassVar = {ENROL: EnrolRequest, RELEASE: ReleaseRequest}
+    REQUESTS: ClassVar = {ENROL: EnrolRequest, STEP: StepRequest, RELEASE: ReleaseRequest}
 
     @staticmethod
-    def pack(message: EnrolRequest | ReleaseRequest | Reply) -> RecordDict:
+    def pack(message: Request | Reply) -> RecordDict:
         """Return a message as Flower records."""
         kind = type(message).__name__
         values = {name: getattr(message, name) for name in message.__slots__}
         return RecordDict({RECORD: ConfigRecord({"kind": kind, **values})})
 
     @staticmethod
-    def request(message_type: str, content: RecordDict) -> EnrolRequest | ReleaseRequest:
+    def request(message_type: str, content: RecordDict) -> Request:
         """Read a request at a site.
 
         Raises:
@@ -158,7 +189,7 @@ class Wire:
         """
         wanted = Wire.REQUESTS.get(message_type)
         found = None if wanted is None else _read(content, (wanted,))
-        if not isinstance(found, EnrolRequest | ReleaseRequest):
+        if not isinstance(found, Request):
             raise MessageInvalid("the message does not parse", where=message_type[:40])
         return found
 
@@ -169,8 +200,8 @@ class Wire:
         Raises:
           ReplyInvalid: it is none of the known replies.
         """
-        found = _read(content, (EnrolReply, ReleaseReply, Refused))
-        if not isinstance(found, EnrolReply | ReleaseReply | Refused):
+        found = _read(content, (EnrolReply, StepReply, ReleaseReply, Refused))
+        if not isinstance(found, Reply):
             raise ReplyInvalid("a reply does not parse")
         if isinstance(found, Refused) and CODE.fullmatch(found.code) is None:
             raise ReplyInvalid("a refusal is a code and nothing else")

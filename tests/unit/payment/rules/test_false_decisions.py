@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fedvalue.payment.rules_sequential import Look, SequentialRule
+from proofs import mechanism_rates
 from proofs.decisions_page import broken_promises
 from proofs.keys import decisions
 from proofs.keys.decisions import PATIENTS, STEPS, TAU
@@ -76,6 +77,19 @@ def test_the_vectorised_looks_answer_as_the_rule_itself() -> None:
     assert met == round(decisions._crossings(estimates, variance, 0.10)[0] * len(estimates))
 
 
+def test_every_mechanism_keeps_its_promise_where_it_counts_the_noise() -> None:
+    # 20,000 figures: SE .002, and .005 for the 20,000 draws behind an answer; .015 as T13 says.
+    for mechanism in mechanism_rates.mechanisms():
+        if mechanism.name == "instalments":
+            continue  # 6 seconds; part of the long proof
+        found = mechanism_rates.rates(mechanism, runs=20_000)
+        at = [row for row in found["rows"] if row["where"] == "at"]
+        assert all(row["counted"] <= found["promise"] + 0.02 for row in at), mechanism.name
+        assert at[-1]["ignored"] > 0.25
+        power = [row["counted"] for row in found["rows"] if row["where"] == "beyond"]
+        assert power == sorted(power, reverse=True), mechanism.name
+
+
 def test_a_broken_promise_is_named() -> None:
     row = {"sigma": 20, "theta": "at the threshold", "not_met": 0.1, "one_patient": 0.0}
     rate = {"rule": "D1", "promise": 0.1, "rows": [
@@ -85,6 +99,19 @@ def test_a_broken_promise_is_named() -> None:
     found = dict.fromkeys(STEPS, rate)
     found["d3_net_benefit"] = {"rows": [money]}
     found["coverage"] = {"rows": [{"sigma": 8, "theta": 0.3, "counted": 0.8, "ignored": 0.5}]}
+    mechanism = {"name": "gate", "promise": 0.1, "runs": 200_000, "found_out": True, "rows": [
+        {"noise": 2.5, "where": "at", "counted": 0.3, "ignored": 0.1},
+        {"noise": 2.5, "where": "beyond", "counted": 0.9, "ignored": 0.9},
+    ]}  # fmt: skip
+    found["mechanisms"], found["mechanisms_by_run"] = {"rows": [mechanism]}, {"rows": []}
     named = " ".join(broken_promises(found))
-    for words in ("met in 0.200", "not found out", "lived 1, predicted 9", "D1 brought more", "covers 0.800"):
+    for words in (
+        "gate, noise 2.5 times sampling: met in 0.300",
+        "sampling: ignoring the noise was not found",
+        "met in 0.200",
+        "not found out",
+        "lived 1, predicted 9",
+        "D1 brought more",
+        "covers 0.800",
+    ):
         assert words in named

@@ -25,6 +25,7 @@ from fedvalue.evidence.package import (
     SignedReply,
     SiteSpending,
 )
+from fedvalue.evidence.transcript import InputRecord, SurvivorSignature, TranscriptRecord
 from fedvalue.privacy.accounting import epsilon, rho_units_for
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import Approval
@@ -241,10 +242,40 @@ def conclusions(story: Story) -> tuple[Conclusion, ...]:
     )
 
 
+def replies(answered: tuple[str, ...], digest: str) -> tuple[SignedReply, ...]:
+    """What sites sign in a clear sum."""
+    return tuple(
+        SignedReply(site=n, vector_digest=digest, signature=sign({"reply": n}, key(f"site {n}"), "site"))
+        for n in answered
+    )
+
+
+def transcript(answered: tuple[str, ...], members: tuple[str, ...], digest: str) -> TranscriptRecord:
+    """The form of a private sum's transcript; a report shows its names and checks no signature."""
+    return TranscriptRecord(
+        suite="intl-1",
+        epoch="5e" * 16,
+        rounds=4,
+        number=2,
+        attempt=1,
+        members=members,
+        key_list_hash=digest,
+        last_hash="0" * 64,
+        question=digest,
+        inputs=tuple(
+            InputRecord(site=n, vector_hash=digest, ledger_counter=7, ledger_head=digest, signature="ab" * 64)
+            for n in answered
+        ),
+        signatures=tuple(SurvivorSignature(site=n, signature="cd" * 64) for n in answered),
+        total_hash=digest,
+    )
+
+
 def package(
     story: Story = "met",
     *,
     sites: int = 6,
+    clear_sum: bool = False,
     of: Study | None = None,
     simulation: bool = True,
     unsafe: tuple[str, ...] | None = None,
@@ -276,7 +307,7 @@ def package(
             answers=sites - 1,
             colluding=1,
             policy_hash=hashlib.sha256(b"policy").hexdigest(),
-            unsafe=("clear_sum",),
+            unsafe=("clear_sum",) if clear_sum else (),
             day=date(2026, 11, 20),
         ).signed(key(f"officer {n}"))
         for n in names
@@ -285,6 +316,7 @@ def package(
     promised = rho_units_for(2.0, DELTA)
     digest = hashlib.sha256(b"vector").hexdigest()
     answered = tuple(names[:-1]) if uneven else tuple(names)
+    charged = promised * m if clear_sum else promised
     release = ReleaseRecord(
         label="release-1",
         attempt=1,
@@ -308,13 +340,11 @@ def package(
                 noise_variance=0.0 if exact else 38.0,
             ),
         ),
-        charged_rho_units=promised * m,
+        charged_rho_units=charged,
         promised_rho_units=promised,
         total_digest=digest,
-        replies=tuple(
-            SignedReply(site=n, vector_digest=digest, signature=sign({"reply": n}, key(f"site {n}"), "site"))
-            for n in answered
-        ),
+        transcript=None if clear_sum else transcript(answered, tuple(names), digest),
+        replies=replies(answered, digest) if clear_sum else (),
     )
     items = {
         "confounding": BiasItem(status="open", text="Groups are not randomized and not weighted."),
@@ -329,9 +359,9 @@ def package(
             status="not applicable", text="Every hospital of the pilot region takes part."
         ),
     }
-    switches = ("clear_sum", "no_noise") if exact else ("clear_sum",)
+    switches = (*(("clear_sum",) if clear_sum else ()), *(("no_noise",) if exact else ()))
     spent = tuple(
-        SiteSpending(site=n, rho_units=promised * m // (2 if uneven and n == names[-1] else 1), releases=1)
+        SiteSpending(site=n, rho_units=charged // (2 if uneven and n == names[-1] else 1), releases=1)
         for n in names
     )
     body = EvidenceBody(

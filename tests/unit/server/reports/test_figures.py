@@ -223,24 +223,47 @@ def test_an_estimate_without_variance_claims_no_share(names: Names) -> None:
     assert variance.figure((), names.voice, "v") is None
 
 
-def test_the_budget_shows_the_own_share_beside_what_the_private_sum_will_promise(english: Voice) -> None:
-    package = samples.package("met", sites=31)
-    rows = budget.spending(package)
-    assert [len(row.sites) for row in rows] == [31]
+@pytest.mark.parametrize(
+    ("sites", "clear_sum", "first"),
+    [(5, False, "own_share"), (31, False, "promised"), (31, True, "own_share")],
+)
+def test_the_budget_shows_two_epsilons_a_site_in_a_small_federation_that_against_all_others_first(
+    english: Voice, sites: int, clear_sum: bool, first: str
+) -> None:
+    package = samples.package("met", sites=sites, clear_sum=clear_sum)
+    rows, bars = budget.spending(package), budget.order(package)
+    assert [len(row.sites) for row in rows] == [sites]
+    assert bars[0] == first
     figure = budget.figure(package, 2.0, english, "b")
-    bars = [n for n in tree(figure).findall(f"{SVG}rect") if n.attrib["height"] == "13"]
-    own, promised = (float(bar.attrib["width"]) for bar in bars)
-    assert rows[0].own_share is not None
-    assert rows[0].promised is not None
-    assert own / promised == pytest.approx(rows[0].own_share / rows[0].promised, rel=1e-3)
+    drawn = [n for n in tree(figure).findall(f"{SVG}rect") if n.attrib["height"] == "13"]
+    upper, lower = (float(bar.attrib["width"]) for bar in drawn)
+    values = [rows[0].read(bar) for bar in bars]
+    assert None not in values
+    assert upper / lower == pytest.approx((values[0] or 0.0) / (values[1] or 1.0), rel=1e-3)
     assert rows[0].own_share == pytest.approx(package.privacy.epsilon_own_share)
-    assert len(figure.table.rows) == 31
+    assert rows[0].promised == pytest.approx(package.privacy.epsilon_promised)
+    assert len(figure.table.rows) == sites
+    head = [getattr(cell, "en", "") for cell in figure.table.head]
+    charged = next(i for i, told in enumerate(head) if told.startswith("Epsilon charged"))
+    assert bars[charged - 1] == ("own_share" if clear_sum else "promised")
+
+
+@pytest.mark.parametrize(("sites", "first"), [(3, "all 2 other sites"), (6, "with 1 of the sites")])
+def test_up_to_five_sites_the_sentence_begins_with_all_other_sites(
+    english: Voice, sites: int, first: str
+) -> None:
+    told = budget.sentence(samples.package("met", sites=sites), 2.0, english).en
+    assert first in told.split(":")[0].split("promises")[0]
+    clear = budget.sentence(samples.package("met", sites=sites, clear_sum=True), 2.0, english).en
+    assert clear.startswith("In this simulation the sum traveled in clear")
+    assert "in clear" not in told
 
 
 def test_a_site_that_answered_less_was_charged_less(english: Voice) -> None:
     rows = budget.spending(samples.package("met", uneven=True))
     assert [len(row.sites) for row in rows] == [5, 1]
     assert (rows[0].own_share or 0.0) > (rows[1].own_share or 0.0) > 0.0
+    assert (rows[0].promised or 0.0) > (rows[1].promised or 0.0) > 0.0
 
 
 def test_without_noise_no_epsilon_is_drawn(english: Voice) -> None:

@@ -187,9 +187,12 @@ def test_simulation_and_every_unsafe_switch_stand_in_the_banner(report: Report) 
     html = report("exact", "en")
     banner = html[html.index('<aside class="banner"') : html.index("</aside>")]
     assert html.index('<aside class="banner"') < html.index('id="question"')
-    for part in ("SIMULATION", "UNSAFE: clear_sum", "UNSAFE: no_noise", "protect nobody"):
+    for part in ("SIMULATION", "UNSAFE: no_noise", "protect nobody"):
         assert part in banner, part
     assert 'role="alert"' in banner
+    assert "clear_sum" not in html
+    clear = samples.package("met", clear_sum=True)
+    assert "UNSAFE: clear_sum" in render(clear, (decision(clear, "met"),))
 
 
 def test_a_switch_that_the_catalogue_does_not_know_is_shown_all_the_same() -> None:
@@ -212,6 +215,25 @@ def test_limits_say_what_one_patient_moves(report: Report) -> None:
     assert "move by at most 1.0 points" in told
     assert "is inside the interval" in told
     assert "No noise was added" in Page.read(report("exact", "en")).within["limits"]
+
+
+def test_limits_and_provenance_say_how_the_sum_traveled_and_who_should_not_coordinate(report: Report) -> None:
+    private = Page.read(report("met", "en")).within
+    told = private["limits"]
+    assert "What left a site was a masked vector" in told
+    assert "at least 5 sites were opened" in told
+    assert "2 holds as long as at most 1 of the 6 sites work with the coordinator" in told
+    assert "A legal entity that pays for the care should not run the coordinator" in told
+    assert "masked (private sum, crypto suite intl-1)" in private["provenance"]
+    assert "5e5e5e5e / 2" in private["provenance"]
+    made = samples.package("met", clear_sum=True)
+    clear = Page.read(render(made, (decision(made, "met"),))).within
+    assert "Because the sum traveled in clear in this simulation" in clear["limits"]
+    assert "masked" not in clear["limits"]
+    assert "in clear (simulation)" in clear["provenance"]
+    small = samples.package("met", sites=5)
+    said = Page.read(render(small, (decision(small, "met"),))).within["limits"]
+    assert "If all other sites worked with the coordinator" in said
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.integers(1, 5))

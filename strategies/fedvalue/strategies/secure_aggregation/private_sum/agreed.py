@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fedvalue.planning.plan import Plan, PlannedRelease
-from fedvalue.privacy.release import LOG2_SCALE
-from fedvalue.secure_sum.membership import Member, Membership
-from fedvalue.secure_sum.specification import BlockTerms, EpochSettings, ReleaseTerms, RoundSpecification
+from fedvalue.planning.plan import Plan
+from fedvalue.planning.terms import membership_of, terms_of
+from fedvalue.secure_sum.membership import Membership
+from fedvalue.secure_sum.specification import EpochSettings, ReleaseTerms, RoundSpecification
 from fedvalue.secure_sum.suite import CryptoSuite, Intl1
 from fedvalue.strategies.secure_aggregation.private_sum.journal import LedgerEnd
 from fedvalue.study.roster import Roster
@@ -77,16 +77,6 @@ Called at most once for a round. It MUST refuse an attempt that was charged unde
 """
 
 
-def membership_of(roster: Roster, plan: Plan) -> Membership:
-    """Return the members and thresholds of an approved plan.
-
-    Raises:
-      EntityRepeated: two sites of one legal entity.
-    """
-    members = tuple(Member(s.id, s.entity, bytes.fromhex(s.public_key)) for s in roster.site)
-    return Membership(plan.roster_hash, members, plan.thresholds)
-
-
 def agreed_on(
     plan: Plan, roster: Roster, *, unsafe_exact: bool = False, suite: CryptoSuite | None = None
 ) -> Agreed:
@@ -108,14 +98,3 @@ def agreed_on(
         unsafe_exact,
         suite or Intl1(),
     )
-
-
-def terms_of(plan: Plan, release: PlannedRelease) -> ReleaseTerms:
-    """Return the terms of one planned release."""
-    blocks = tuple(
-        BlockTerms(b.name, b.dimension, str(b.bound_squared), str(b.rho_units), str(gamma))
-        for b, gamma in zip(release.blocks, release.scales.gammas, strict=True)
-    )
-    analyses = tuple(part.analysis.label for part in release.parts)
-    query = plan.specification(release)
-    return ReleaseTerms(release.label, analyses, query, release.dimension, LOG2_SCALE, release.exact, blocks)

@@ -51,6 +51,7 @@ class PrivatelyOpened:
     Attributes:
       release: The planned release.
       attempt: Which attempt, from 1.
+      public: The public numbers that were sent along.
       total: Sum of the survivors' contributions and noise, shape ``(dimension,)``.
       survivors: Sites whose vectors are in it, in the order of ids.
       transcript: Who delivered what, and who signed it.
@@ -60,6 +61,7 @@ class PrivatelyOpened:
 
     release: PlannedRelease
     attempt: int
+    public: bytes
     total: NDArray[np.int64]
     survivors: tuple[str, ...]
     transcript: pb.Transcript
@@ -100,11 +102,16 @@ class PrivateSum:
     opened: list[PrivatelyOpened] = field(default_factory=list)
     _rounds: PrivateRounds | None = None
 
-    def open(self, label: str) -> PrivatelyOpened:
+    def open(self, label: str, public: bytes = b"") -> PrivatelyOpened:
         """Open a release: the exact sum of at least t sites' noised shares.
+
+        Args:
+          label: Of the release.
+          public: Its public numbers, as in `PlannedRelease.require_public`.
 
         Raises:
           ReleaseUnknown: the plan has no such release.
+          MessageInvalid: the public numbers are not what the release takes.
           PolicyForbids: the plan is without noise, and this is not `UnsafeExactSum`.
           TooFewSites: fewer than t sites were left in every attempt.
         """
@@ -114,6 +121,7 @@ class PrivateSum:
         if self.plan.exact and not isinstance(self, UnsafeExactSum):
             raise PolicyForbids("the plan is without noise", do="use UnsafeExactSum, on simulated patients")
         release = self.plan.release(label)
+        release.require_public(public)
         if self._rounds is None:
             wanted = min(MAX_ROUNDS, len(self.plan.releases) + self.attempts - 1)
             agreed = agreed_on(self.plan, self.roster, unsafe_exact=self.plan.exact, suite=self.suite)
@@ -121,12 +129,13 @@ class PrivateSum:
         charged: Counter[str] = Counter()
         failure: TooFewSites | None = None
         for attempt in range(1, self.attempts + 1):
-            found = self._rounds.attempt(label, attempt)
+            found = self._rounds.attempt(label, attempt, public)
             charged.update(may_have_paid(found))
             if found.total is not None and found.transcript is not None:
                 opened = PrivatelyOpened(
                     release,
                     attempt,
+                    public,
                     found.total,
                     found.survivors,
                     found.transcript,

@@ -47,23 +47,25 @@ class PrivateRounds:
     _number: int = 0
     _outside: dict[str, str] = field(default_factory=dict)
 
-    def attempt(self, label: str, attempt: int) -> Attempted:
+    def attempt(self, label: str, attempt: int, public: bytes = b"") -> Attempted:
         """Ask the sites for one sum, in a round that was never used.
 
         Args:
           label: Of the release.
           attempt: From 1; each number is asked once.
+          public: The release's public numbers.
 
         Raises:
           ReleaseUnknown: there is no such release.
+          SpecificationDiffers: it takes other public numbers.
           TooFewSites: no epoch with at least t sites could be begun; nothing was charged.
         """
-        release = self.agreed.release(label)
+        release = self.agreed.release(label).asked(public)
         if self._epoch is None or self._number >= self._epoch.settings.rounds:
             self._epoch, self._number = self._begun(), 0
         epoch = self._epoch
         self._number += 1
-        own = RoundSpecification(epoch.settings, self._number, attempt, release, epoch.members)
+        own = RoundSpecification(epoch.settings, self._number, attempt, release, epoch.members, public=public)
         found = OneRound(
             self.agreed, self.exchange, epoch, own, self._last_hash(), self.last, dict(self._outside)
         ).run()

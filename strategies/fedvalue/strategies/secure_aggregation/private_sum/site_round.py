@@ -87,8 +87,9 @@ def masked(context: Context, live: LiveEpoch, request: pb.MaskedRequest) -> pb.M
         live.settings,
         shown.number,
         shown.attempt,
-        agreed.release(shown.release.label),
+        agreed.release(shown.release.label).asked(shown.public),
         live.members.members,
+        public=shown.public,
     )
     own.require_equal(shown)
     if own.release.exact and not agreed.unsafe_exact:

@@ -145,6 +145,7 @@ def specification_message(specification: RoundSpecification) -> pb.RoundSpecific
             for b in asked.blocks
         ],
         members=specification.members,
+        public=specification.public,
     )
 
 
@@ -161,6 +162,7 @@ def specification_of(message: pb.RoundSpecification) -> RoundSpecification:
         message.log2_scale,
         message.exact,
         blocks,
+        len(message.public),
     )
     return RoundSpecification(
         settings_of(message.settings),
@@ -169,6 +171,7 @@ def specification_of(message: pb.RoundSpecification) -> RoundSpecification:
         release,
         tuple(message.members),
         message.ring_bits,
+        message.public,
     )
 
 

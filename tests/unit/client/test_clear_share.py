@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from fedvalue.client.governance.approvals import approve, approved, withdraw
 from fedvalue.client.governance.audit import AuditLog
-from fedvalue.client.governance.entries import Debit, Entry
-from fedvalue.client.handler import SiteHandler
+from fedvalue.client.governance.entries import Entry
 from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.node import SiteNode
 from fedvalue.client.records.snapshot import snapshot_path
-from fedvalue.errors import UnsafeWarning
+from fedvalue.errors import LedgerBusy, SignatureInvalid, UnsafeWarning
 from fedvalue.planning.plan import make_plan
 from fedvalue.privacy.accounting import Price
 from fedvalue.privacy.randomness import NoiseSource, SystemNoise, UnsafeSeededNoise
@@ -40,7 +40,7 @@ from fedvalue.study.file import canonical, digest
 from fedvalue.study.roster import Roster
 from fedvalue.study.signature import Signature, verify
 from tests.agreement import SMALL, key, study
-from tests.federation import FIVE, Hospitals, make_hospitals, noon
+from tests.federation import FIVE, Hospitals, make_hospitals, noon, once
 
 PATIENT = "Zhang San, EGFR L858R, 13800138000"
 
@@ -71,8 +71,7 @@ def question(template: Hospitals) -> ReleaseRequest:
 
 
 def ask(home: SiteHome, request: ReleaseRequest, noise: NoiseSource | None = None) -> Reply:
-    handler = SiteHandler(home) if noise is None else SiteHandler(home, noise)
-    return Wire.reply(handler.answer(RELEASE, Wire.pack(request)))
+    return Wire.reply(once(home.folder, home.clock, noise)(RELEASE, Wire.pack(request)))
 
 
 def answered(home: SiteHome, request: ReleaseRequest, noise: NoiseSource | None = None) -> ReleaseReply:
@@ -106,7 +105,7 @@ def test_an_approved_study_is_enrolled_with_the_officers_approval(
     hospitals: Hospitals, home: SiteHome
 ) -> None:
     asked = EnrolRequest(hospitals.plan.study_hash, hospitals.plan.roster_hash, NONCE)
-    reply = Wire.reply(SiteHandler(home).answer(ENROL, Wire.pack(asked)))
+    reply = Wire.reply(once(home.folder, home.clock)(ENROL, Wire.pack(asked)))
     assert isinstance(reply, EnrolReply)
     assert reply.site == "s01"
     Approval.model_validate_json(reply.approval).verify(where="s01", officer_key=home.card().officer_key)
@@ -143,9 +142,9 @@ def test_the_ledger_is_charged_the_price_of_the_site_s_own_share(
 def test_a_question_sent_again_gets_the_same_bytes_and_costs_nothing(
     home: SiteHome, question: ReleaseRequest
 ) -> None:
-    first = SiteHandler(home).answer(RELEASE, Wire.pack(question))
+    first = once(home.folder, home.clock)(RELEASE, Wire.pack(question))
     for _ in range(3):
-        assert SiteHandler(home).answer(RELEASE, Wire.pack(question)) == first
+        assert once(home.folder, home.clock)(RELEASE, Wire.pack(question)) == first
     assert len(debits(home)) == 1
 
 
@@ -209,7 +208,7 @@ def test_rows_that_cannot_be_read_leave_the_debit_where_it_is(
 
 
 def test_no_text_of_an_error_ever_leaves_or_is_logged(home: SiteHome, question: ReleaseRequest) -> None:
-    packed = SiteHandler(home, Leaky()).answer(RELEASE, Wire.pack(question))
+    packed = once(home.folder, home.clock, Leaky())(RELEASE, Wire.pack(question))
     assert Wire.reply(packed) == Refused("site_fault")
     sent = repr({name: dict(record) for name, record in packed.config_records.items()})
     assert len(packed) == 1
@@ -263,27 +262,10 @@ def with_another_roster(hospitals: Hospitals) -> SiteHome:
     return with_file("roster.json", lambda _: four.model_dump_json().encode())(hospitals)
 
 
-def spent(hospitals: Hospitals) -> SiteHome:
+def closed(hospitals: Hospitals) -> SiteHome:
     home = hospitals.home("s01")
     with home.ledger() as ledger:
-        left = ledger.remaining_units() - 1000
-        ledger.debit(
-            Debit(
-                study_hash="ab" * 32,
-                analyses=("x",),
-                release="release-1",
-                attempt=1,
-                specification="cd" * 32,
-                price=Price.plain(left),
-                bound_squared=2 * left,
-                gammas=("1",),
-                answers=4,
-                colluding=1,
-                shares_charged=1,
-                shares_promised=3,
-                dimension=1,
-            )
-        )
+        ledger.close_study(digest(FIVE))
     return home
 
 
@@ -299,12 +281,6 @@ def with_broken_ledger(hospitals: Hospitals) -> SiteHome:
 def without_ledger(hospitals: Hospitals) -> SiteHome:
     home = hospitals.home("s01")
     home.ledger_file.unlink()
-    return home
-
-
-def with_open_keys(hospitals: Hospitals) -> SiteHome:
-    home = hospitals.home("s01")
-    home.site_key_file.chmod(0o644)
     return home
 
 
@@ -333,10 +309,9 @@ REFUSALS: dict[str, tuple[Prepare, dict[str, object], str]] = {
     "attempt zero": (same, {"attempt": 0}, "spare_attempts_spent"),
     "a negative attempt": (same, {"attempt": -(2**63)}, "spare_attempts_spent"),
     "an attempt past the spare ones": (same, {"attempt": 3}, "spare_attempts_spent"),
-    "a budget that is spent": (spent, {}, "budget_spent"),
+    "a study that was closed": (closed, {}, "study_closed"),
     "a ledger that was changed": (with_broken_ledger, {}, "ledger_broken"),
     "a ledger that is not there": (without_ledger, {}, "ledger_error"),
-    "a key that others can read": (with_open_keys, {}, "site_fault"),
 }
 
 
@@ -352,6 +327,18 @@ def test_a_share_is_refused_by_code_and_nothing_is_charged_for(
     assert after == before
     last = AuditLog(home.audit_file, noon).entries()[-1]
     assert (last["event"], last["code"]) == ("refused", code)
+
+
+def test_a_node_whose_key_others_can_read_does_not_start(home: SiteHome) -> None:
+    home.site_key_file.chmod(0o644)
+    with pytest.raises(SignatureInvalid, match="can be read by others"):
+        SiteNode(home.folder, noon)
+
+
+def test_a_second_node_on_one_home_does_not_start(home: SiteHome) -> None:
+    with SiteNode(home.folder, noon), pytest.raises(LedgerBusy, match="another site node runs"):
+        SiteNode(home.folder, noon)
+    SiteNode(home.folder, noon).close()
 
 
 def test_the_last_day_of_a_study_is_still_inside(hospitals: Hospitals, question: ReleaseRequest) -> None:
@@ -402,7 +389,7 @@ def test_noise_that_is_not_the_system_s_is_refused_unless_the_policy_allows_it(
 def test_a_message_that_does_not_parse_is_refused_and_little_of_it_is_logged(
     message_type: str, content: RecordDict, home: SiteHome
 ) -> None:
-    assert Wire.reply(SiteHandler(home).answer(message_type, content)) == Refused("message_invalid")
+    assert Wire.reply(once(home.folder, home.clock)(message_type, content)) == Refused("message_invalid")
     assert debits(home) == []
     assert len(home.audit_file.read_bytes()) < 2000
 
@@ -421,7 +408,7 @@ def test_enrolment_is_refused_by_the_same_codes(
     prepare, change, code = REFUSALS[name]
     home = prepare(hospitals)
     asked = EnrolRequest(str(change.get("study_hash", question.study_hash)), question.roster_hash, NONCE)
-    assert Wire.reply(SiteHandler(home).answer(ENROL, Wire.pack(asked))) == Refused(code)
+    assert Wire.reply(once(home.folder, home.clock)(ENROL, Wire.pack(asked))) == Refused(code)
 
 
 def test_what_cannot_be_logged_is_not_answered(home: SiteHome, question: ReleaseRequest) -> None:
@@ -440,7 +427,7 @@ def test_the_log_tells_who_asked_and_what_was_said_and_nothing_of_patients(
 ) -> None:
     answered(home, question)
     events = AuditLog(home.audit_file, noon).entries()
-    assert [event["event"] for event in events] == ["approved", "answered"]
+    assert [event["event"] for event in events] == ["loaded", "approved", "answered"]
     assert set(events[-1]) == {"time", "event", "before", "message", "study"}
 
 

@@ -1,0 +1,191 @@
+"""Coordinator half of a regression: from noisy scores and curvatures to coefficients and covariances.
+
+Round 1 is Newton's step from a fixed start: for a logistic model the quadratic surrogate. The next rounds
+release the score, and a few of them the curvature, at the coefficients so far; in between the last curvature
+is kept (fixed-Hessian Newton). Each later round gives an estimate of its own, ``b_t + H^-1 g_t``, whose
+privacy noise ``H^-1 z_t`` is independent of the others': their mean, weighted by precision, uses the noise of
+all rounds together (our derivation). Without noise the last one stands alone: it is the maximum of the
+likelihood to the square of the last step.
+
+A noisy curvature is lifted where its eigenvalues fall below the size of its noise, so that steps stay short;
+where that noise exceeds a third of the smallest eigenvalue there is no table, but what would do.
+
+Boehning, D., Lindsay, B. G. Monotonicity of quadratic-approximation algorithms. Annals of the Institute of
+Statistical Mathematics 40 (1988) 641-663. McCullagh, Nelder (1989), section 2.5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedvalue.analyses.design import noise_size, noise_times
+
+Array = NDArray[np.float64]
+FARTHEST = 60.0
+"""Largest coefficient that a step may reach, for columns between -1 and 1: e^60 is no odds ratio."""
+
+KEPT_FROM = 3
+"""First round whose estimate is used under noise: by then the steps are of the size of the noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One round, in units of the likelihood.
+
+    Attributes:
+      score: g, shape ``(p,)``.
+      score_variance: Noise variance of each of its numbers.
+      curvature: H, shape ``(p, p)``, or None where the round released none.
+      curvature_variance: Noise variance of its packed numbers.
+    """
+
+    score: Array
+    score_variance: float
+    curvature: Array | None = None
+    curvature_variance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where the search has got to after some rounds.
+
+    Attributes:
+      at: Coefficients at which the next round is asked, shape ``(p,)``.
+      asked_at: Coefficients of each round, after the start.
+      told: Those rounds.
+      curvature: H as it was last released.
+      curvature_variance: Its noise variance, packed.
+      working: H that the next step uses: without noise, sharpened by what the scores say of it.
+    """
+
+    at: Array
+    asked_at: tuple[Array, ...]
+    told: tuple[Told, ...]
+    curvature: Array
+    curvature_variance: float
+    working: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Coefficients of a fit.
+
+    Attributes:
+      coefficients: Shape ``(p,)``.
+      information: H at them, shape ``(p, p)``; its inverse times the dispersion is the sampling covariance.
+      privacy: Covariance by privacy noise, shape ``(p, p)``.
+      noise_ratio: Size of the curvature's noise over its smallest eigenvalue; infinite where that is not
+        positive.
+      scatter: Root of the sum over patients of the squared noise of one round in the linear predictor.
+      restless: How far the last step was: without noise in coefficients, else in standard errors.
+    """
+
+    coefficients: Array
+    information: Array
+    privacy: Array
+    noise_ratio: float
+    scatter: float
+    restless: float
+
+
+def lifted(curvature: Array, variance: float) -> Array:
+    """Return the curvature with no eigenvalue below the size of its noise, or below 1e-10 of the largest."""
+    values, vectors = np.linalg.eigh(curvature)
+    least = max(noise_size(len(curvature), variance), 1e-10 * float(np.abs(values).max(initial=0.0)), 1e-12)
+    result: Array = (vectors * np.maximum(values, least)) @ vectors.T
+    return result
+
+
+def begin(start: Array, curvature: Array, variance: float) -> Search:
+    """Return the search before its second round, at the coefficients that the first one gave."""
+    at = np.clip(start, -FARTHEST, FARTHEST)
+    return Search(at, (), (), curvature, variance, lifted(curvature, variance))
+
+
+def step(search: Search, told: Told) -> Search:
+    """Take one Newton step with what a round told."""
+    curvature, variance, working = search.curvature, search.curvature_variance, search.working
+    if told.curvature is not None:
+        curvature, variance = told.curvature, told.curvature_variance
+        working = lifted(curvature, variance)
+    elif told.score_variance == 0 and search.told:
+        working = _secant(working, search.at - search.asked_at[-1], search.told[-1].score - told.score)
+    move = np.linalg.solve(working, told.score)
+    longest = float(np.abs(move).max(initial=0.0))
+    if longest > FARTHEST / 4:
+        move = move * (FARTHEST / 4 / longest)
+    return replace(
+        search,
+        at=np.clip(search.at + move, -FARTHEST, FARTHEST),
+        asked_at=(*search.asked_at, search.at),
+        told=(*search.told, told),
+        curvature=curvature,
+        curvature_variance=variance,
+        working=working,
+    )
+
+
+def _secant(curvature: Array, moved: Array, fell: Array) -> Array:
+    """Return the curvature after a symmetric rank-one update (Nocedal, Wright 2006, eq. 6.24)."""
+    gap = fell - curvature @ moved
+    scale = float(gap @ moved)
+    if abs(scale) <= 1e-8 * float(np.linalg.norm(gap) * np.linalg.norm(moved)):
+        return curvature
+    updated: Array = curvature + np.outer(gap, gap) / scale
+    values = np.linalg.eigvalsh(updated)
+    return updated if values[0] > 1e-8 * values[-1] else curvature
+
+
+def finish(search: Search, *, exact: bool) -> Fitted:
+    """Return the fit after the last round."""
+    information, variance = _information(search, exact=exact)
+    smallest = float(np.linalg.eigvalsh(information).min())
+    largest = float(np.abs(np.linalg.eigvalsh(information)).max())
+    noise = noise_size(len(information), variance)
+    ratio = noise / smallest if smallest > 1e-9 * largest else math.inf
+    if exact:
+        last = search.at - search.asked_at[-1]
+        nothing = np.zeros_like(information)
+        return Fitted(search.at, information, nothing, ratio, 0.0, float(np.abs(last).max()))
+    inverse = np.linalg.inv(lifted(information, variance))
+    estimates = np.array(
+        [at + inverse @ told.score for at, told in zip(search.asked_at, search.told, strict=True)]
+    )
+    kept = slice(min(KEPT_FROM - 2, len(estimates) - 1), None)  # the first of `told` is round 2
+    precision = np.array([1 / told.score_variance for told in search.told])[kept]
+    mean = precision @ estimates[kept] / precision.sum()
+    squared = inverse @ inverse
+    one = squared * search.told[-1].score_variance
+    apart = estimates[-1] - mean
+    restless = math.sqrt(float(apart @ np.linalg.solve(inverse + one, apart)))
+    scatter = math.sqrt(max(float(np.trace(one @ information)), 0.0))
+    return Fitted(mean, information, squared / precision.sum(), ratio, scatter, restless)
+
+
+def _information(search: Search, *, exact: bool) -> tuple[Array, float]:
+    """The curvature at the end: the last one without noise, else the mean of those after the start."""
+    released = [told for told in search.told if told.curvature is not None]
+    if not released or exact:
+        return search.curvature, search.curvature_variance
+    precision = np.array([1 / told.curvature_variance for told in released])
+    curvatures = np.array([told.curvature for told in released])
+    mean: Array = np.tensordot(precision / precision.sum(), curvatures, axes=1)
+    return mean, float(1 / precision.sum())
+
+
+def surrogate_privacy(inverse: Array, coefficients: Array, score: float, curvature: float) -> Array:
+    """Return the privacy covariance of ``H^-1 g`` where both are noisy: delta method.
+
+    Args:
+      inverse: H^-1, shape ``(p, p)``.
+      coefficients: ``H^-1 g``.
+      score: Noise variance of the numbers of g.
+      curvature: Noise variance of the packed numbers of H.
+    """
+    middle = score * np.eye(len(coefficients)) + noise_times(coefficients, curvature)
+    result: Array = inverse @ middle @ inverse
+    return result

@@ -1,0 +1,1 @@
+"""Five hospitals fit one line: blood pressure by age, weight and salt."""

@@ -1,0 +1,112 @@
+"""Questions to draw neighbouring patients for: every kind of analysis, in forms whose bounds differ.
+
+A new kind of analysis gets its forms here, in the syntax of a study file without its budget, over the
+variables and endpoints of `MEASURED`; the test of this list fails until it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fedvalue.study.file import parse
+from fedvalue.study.schema import KINDS, Study
+
+MEASURED = """
+[study]
+id = "neighbours"
+title = { en = "Neighbouring patients" }
+question = { en = "How far can one patient move a release?" }
+principal_investigator = "nobody"
+valid = { from = 2026-01-01, until = 2036-12-31 }
+
+[privacy]
+unit = "patient"
+epsilon = EPSILON
+delta = 1e-6
+patient_cap = 100000
+max_sites_per_patient = { value = 3, basis = "assumed" }
+
+[federation]
+min_sites = 3
+
+[governance]
+profile = "none"
+
+[cohort]
+index = { first = "patient" }
+
+[variables]
+egfr = { variant = { gene = "EGFR" }, levels = ["mutated", "wild type", "not tested"] }
+sex = { person = "sex", levels = ["female", "male"] }
+arm = { person = "arm", levels = ["control", "treated"] }
+age = { person = "age", clip = [18, 100], unit = "years" }
+score = { person = "score", clip = [-5, 5], unit = "points" }
+cost = { claims = "total_paid", window = "0d..365d", clip = [0, 400000], unit = "CNY" }
+
+[endpoints]
+response = { kind = "binary", source = "person", column = "response" }
+control = { kind = "binary", source = "person", column = "control", missing = "exclude" }
+os = { kind = "time_to_event", events = ["death"], until = "24 months", grid = "1 month" }
+os_zero = { kind = "time_to_event", entry = "origin", events = ["death"], until = "24 months", grid = "1 month" }
+os_days = { kind = "time_to_event", entry = "later of origin and test report", events = ["death"], until = "400 days", grid = "1 day" }
+os_year = { kind = "time_to_event", entry = "origin", events = ["death"], until = "1 year", grid = "1 year" }
+pfs = { kind = "time_to_event", entry = "later of origin and test report", events = ["progression", "death"], until = "700 days", grid = "2 months" }
+pfs_zero = { kind = "time_to_event", entry = "origin", events = ["progression", "death"], until = "12 months", grid = "1 month" }
+"""  # noqa: E501  (TOML has no line breaks inside braces)
+
+FORMS: Mapping[str, tuple[str, ...]] = {
+    "proportion": (
+        'endpoint = "response"',
+        'endpoint = "response"\nby = ["egfr"]',
+        'endpoint = "control"\nby = ["egfr", "sex"]',
+    ),
+    "kaplan_meier": (
+        'endpoint = "os"\nby = ["egfr"]',
+        'endpoint = "os_zero"\nby = ["sex"]',
+        'endpoint = "os_days"',
+        'endpoint = "os_year"\nby = ["egfr"]',
+        'endpoint = "pfs"\nby = ["egfr", "sex"]',
+    ),
+    "log_rank": ('endpoint = "os"\nby = ["egfr"]', 'endpoint = "os_zero"\nby = ["sex"]'),
+    "competing_risks": (
+        'endpoint = "pfs"\nby = ["egfr"]',
+        'endpoint = "pfs"',
+        'endpoint = "pfs_zero"\nby = ["sex"]',
+    ),
+    "mean": ('variable = "cost"\nby = ["egfr"]', 'variable = "score"'),
+    "quantiles": (
+        'variable = "age"\nby = ["sex"]\ncells = 16',
+        'variable = "cost"\ncells = 256\nspacing = "growing"',
+    ),
+    "trimmed_mean": ('variable = "cost"', 'variable = "cost"\nby = ["egfr"]'),
+    "cross_moments": ('cost = "cost"\neffect = "score"\nby = ["arm"]', 'cost = "cost"\neffect = "response"'),
+}
+"""Kind of analysis to the questions that are asked of it, once a study can ask for the kind."""
+
+TOGETHER = "together"
+"""The study that asks the first question of every kind at once: many blocks in one release."""
+
+
+def study(kind: str, form: int, *, epsilon: float = 2.0) -> Study:
+    """Return the study that asks one form of a kind, with the whole budget; or, of `TOGETHER`, all kinds.
+
+    Args:
+      kind: A key of `FORMS`, or `TOGETHER`.
+      form: Which of its forms; 0 for `TOGETHER`.
+      epsilon: Of the study.
+
+    Raises:
+      LookupError: the kind has no forms.
+    """
+    if kind == TOGETHER:
+        asked = [(each, FORMS[each][0]) for each in KINDS if each in FORMS]
+    elif kind in FORMS:
+        asked = [(kind, FORMS[kind][form])]
+    else:
+        raise LookupError(
+            f"the analysis {kind!r} has no neighbouring patients: write its forms down in {__name__}"
+        )
+    budget = int(10_000 / len(asked)) / 10_000
+    parts = [f'[[analyses]]\nkind = "{each}"\n{text}\nbudget = {budget}\n' for each, text in asked]
+    text = MEASURED.replace("EPSILON", repr(float(epsilon))) + "\n" + "\n".join(parts)
+    return parse(text.encode(), where=f"{kind}, form {form}")

@@ -1,0 +1,61 @@
+"""Send one question to some nodes of a Flower grid, and hand over each reply as it arrives.
+
+Flower's own ``send_and_receive`` waits for all of them, which holds every reply in memory at once and looks
+every three seconds only; a sum of vectors is folded as they come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from fedvalue.errors import ReplyInvalid
+from fedvalue.strategies.secure_aggregation.messages import Refused, Reply, Request, Wire
+from fedvalue.strategies.secure_aggregation.private_sum.gathering import NO_ANSWER
+
+SHORTEST_WAIT = 0.0005
+LONGEST_WAIT = 0.2
+"""Seconds between two looks at the grid; each look that finds nothing doubles the wait."""
+
+
+def ask(
+    grid: Grid, kind: str, requests: Mapping[int, Request], *, timeout: float | None
+) -> Iterator[tuple[int, Reply]]:
+    """Send requests and yield each node's reply as it arrives, then a refusal for each that gave none.
+
+    Args:
+      grid: The grid.
+      kind: Flower's type of the message.
+      requests: Node id to request.
+      timeout: Seconds for all of them together; None waits for ever.
+    """
+    until = None if timeout is None else time.monotonic() + timeout
+    messages = [
+        Message(Wire.pack(request), dst_node_id=node, message_type=kind) for node, request in requests.items()
+    ]
+    nodes = list(requests)
+    waiting = dict(zip(grid.push_messages(messages), nodes, strict=True))
+    del messages
+    wait = SHORTEST_WAIT
+    while waiting:
+        found = list(grid.pull_messages(list(waiting)))
+        for message in found:
+            node = waiting.pop(message.metadata.reply_to_message_id, None)
+            if node is not None:
+                yield node, _read(message)
+        if not waiting or (until is not None and time.monotonic() >= until):
+            break
+        wait = SHORTEST_WAIT if found else min(2 * wait, LONGEST_WAIT)
+        time.sleep(wait if until is None else max(0.0, min(wait, until - time.monotonic())))
+    for node in waiting.values():
+        yield node, Refused(NO_ANSWER)
+
+
+def _read(message: Message) -> Reply:
+    try:
+        return Refused(NO_ANSWER) if message.has_error() else Wire.reply(message.content)
+    except ReplyInvalid as error:
+        return Refused(error.code)

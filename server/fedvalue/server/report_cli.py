@@ -1,0 +1,59 @@
+"""Commands that write pages: a budget impact with its figures, and a report of evidence with decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedvalue.evidence import sealing
+from fedvalue.payment.decision import load_decision
+from fedvalue.payment.fund.what_if import answer
+from fedvalue.server.reports import page, sheet
+from fedvalue.server.reports.payment.pages import impact_sheet
+from fedvalue.server.reports.wording import Language, Voice
+
+app = typer.Typer(no_args_is_help=True, help="Write pages that people read: figures, tables, both languages.")
+
+Out = Annotated[Path, typer.Option(help="The page, HTML; its folder exists.", show_default=False)]
+Choice = Annotated[Language, typer.Option(help="en, zh, or both: the reader chooses.")]
+
+
+@app.command()
+def impact(
+    question: Annotated[
+        Path, typer.Argument(help="The question, TOML; its CSV tables lie beside it.", show_default=False)
+    ],
+    out: Out,
+    language: Choice = "both",
+) -> None:
+    """Draw what a decision does to the fund: impact and redline, stresses, tornado, heat map, solvency.
+
+    The same question as that of fedvalue payment impact; nothing is proposed.
+
+    Example: fedvalue report impact impact.toml --out impact.html
+    """
+    voice = Voice.of(language)
+    page.save(sheet.render(impact_sheet(answer(question), voice), language), out)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def evidence(
+    package: Annotated[Path, typer.Argument(help="The evidence package, JSON.", show_default=False)],
+    out: Out,
+    decision: Annotated[
+        list[Path] | None, typer.Option(help="A decision that rests on it; repeat it for several.")
+    ] = None,
+    language: Choice = "both",
+) -> None:
+    """Write the report of evidence, with decisions made after the study ended.
+
+    Every identity and signature is checked first.
+
+    Example: fedvalue report evidence evidence.json --decision decision.json --out report.html
+    """
+    decisions = tuple(load_decision(path) for path in decision or [])
+    page.write(sealing.load(package), decisions, out, language)
+    typer.echo(f"wrote {out}")

@@ -1,0 +1,151 @@
+"""The ladder of instalments: what is due when, how likely it is paid, and what is expected to be kept."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+
+from fedvalue.payment.mechanisms.expected_instalments import expected_net, months_needed, non_increasing
+from fedvalue.payment.mechanisms.instalments import Schedule
+from fedvalue.payment.mechanisms.underlying import Draws
+from fedvalue.server.reports import look
+from fedvalue.server.reports.drawing import Figure, Pieces, Table, drawn, hatch, line, path, rect, text
+from fedvalue.server.reports.formats import money, percent
+from fedvalue.server.reports.look import Size
+from fedvalue.server.reports.payment.chart import Entry, axes, frame, key, points, ribbon, short, ticks
+from fedvalue.server.reports.wording import Phrase, Voice, Words
+
+
+def figure(terms: Schedule, survival: Draws, voice: Voice, name: str) -> Figure:
+    """Draw instalments with the part that is expected to be paid, and the expected sum after clawback.
+
+    Args:
+      terms: The contract.
+      survival: Draws of event-free survival at `months_needed`.
+      voice: Languages.
+      name: Unique on the page.
+
+    Raises:
+      PurposeMixed: a realised figure or bare numbers.
+      PaymentError: survival at other months.
+    """
+    net = expected_net(terms, survival).net
+    low, high = net.interval()
+    months = months_needed(terms)
+    curves = non_increasing(survival.total)
+    at = [months.index(month) for month in terms.months]
+    likely = curves[:, at].mean(axis=0)
+    ends = np.quantile(curves[:, at], [0.025, 0.975], axis=0)
+    title = voice("ladder.title")
+    words = {
+        "price": _money(float(terms.price), terms, voice),
+        "net": _money(net.value, terms, voice),
+        "low": _money(low, terms, voice),
+        "high": _money(high, terms, voice),
+    }
+    head = tuple(voice(f"table.{column}") for column in ("month", "due", "p_paid", "interval", "expected"))
+    rows: list[tuple[Words, ...]] = [
+        (
+            f"{month}",
+            money(amount, terms.currency, voice),
+            percent(float(likely[i])),
+            voice("estimate.range", low=percent(float(ends[0][i])), high=percent(float(ends[1][i]))),
+            _money(float(likely[i]) * float(amount), terms, voice),
+        )
+        for i, (month, amount) in enumerate(zip(terms.months, terms.amounts, strict=True))
+    ]
+    rows.append(
+        (
+            voice("ladder.net"),
+            words["price"],
+            "\u2013",
+            voice("estimate.range", low=words["low"], high=words["high"]),
+            words["net"],
+        )
+    )
+    return Figure(
+        voice("ladder.caption", **words),
+        drawn(
+            voice,
+            lambda size: _pieces(terms, likely.tolist(), ends.tolist(), voice, size, name),
+            name=name,
+            title=title,
+            description=voice("ladder.alt", **words),
+        ),
+        Table(title, head, tuple(rows)),
+    )
+
+
+def _money(amount: float, terms: Schedule, voice: Voice) -> Phrase:
+    return money(Decimal(round(amount)), terms.currency, voice)
+
+
+def _pieces(
+    terms: Schedule, likely: list[float], ends: list[list[float]], voice: Voice, size: Size, name: str
+) -> Pieces:
+    pattern = f"{name}-{size.name}-unpaid"
+    used, parts = key(
+        voice,
+        size,
+        [
+            Entry(voice("ladder.key_paid"), fill=look.SAMPLING),
+            Entry(voice("ladder.key_unpaid"), fill=f"url(#{pattern})", color=look.MUTED),
+            Entry(voice("ladder.key_sum"), color=look.NOT_MET),
+        ],
+    )
+    parts.insert(0, hatch(pattern, "#d5dbe0", look.PAPER))
+    months = [float(month) for month in terms.months]
+    amounts = [float(amount) for amount in terms.amounts]
+    last = max(months[-1], float(terms.clawback_window))
+    price = float(terms.price)
+    area = frame(size, (0.0, 1.06 * last), (0.0, 1.08 * price), top=used + 30, height=260)
+    parts += axes(
+        voice,
+        area,
+        [(month, f"{month:g}") for month in months],
+        [(v, short(v)) for v in ticks(0.0, 1.08 * price, 5)],
+        across_title=voice("ladder.axis"),
+        up_title=voice("ladder.axis_up", currency=terms.currency),
+    )
+    wide = 14.0 if size.narrow else 26.0
+    for month, amount, p in zip(months, amounts, likely, strict=True):
+        middle, floor = area.x(month), area.y(0.0)
+        full, paid = area.y(amount), area.y(p * amount)
+        parts += [
+            rect(middle - wide / 2, full, wide, floor - full, f"url(#{pattern})", border=look.MUTED),
+            rect(middle - wide / 2, paid, wide, floor - paid, look.SAMPLING),
+            text(voice, middle, full - 6, percent(p), anchor="middle", size=look.SMALL, halo=True),
+        ]
+    sums = [np.cumsum([p * a for p, a in zip(row, amounts, strict=True)]).tolist() for row in (likely, *ends)]
+    parts += [
+        path(ribbon(months, sums[1], sums[2], area), fill=look.NOT_MET, opacity=0.15),
+        path(points([0.0, *months], [0.0, *sums[0]], area), color=look.NOT_MET, width=2.2),
+        line(area.x.left, area.y(price), area.x.right, area.y(price), look.MUTED, 1.2, "7 3"),
+        text(
+            voice,
+            area.x.right,
+            area.y(price) - 5,
+            voice("ladder.price"),
+            anchor="end",
+            size=look.SMALL,
+            color=look.MUTED,
+            halo=True,
+        ),
+    ]
+    window = float(terms.clawback_window)
+    if 0 < window <= 1.06 * last:
+        parts += [
+            line(area.x(window), area.bottom, area.x(window), area.y.right, look.MUTED, 1, "2 3"),
+            text(
+                voice,
+                area.x(window) - 5,
+                area.y.right + 14,
+                voice("ladder.window"),
+                anchor="end",
+                size=look.SMALL,
+                color=look.MUTED,
+                halo=True,
+            ),
+        ]
+    return area.bottom + 48, parts

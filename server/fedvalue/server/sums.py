@@ -1,0 +1,168 @@
+"""The two sums with which a coordinator opens releases over a grid, and what each leaves as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from flwr.serverapp import Grid
+
+from fedvalue.analyses.analysis import NoisySum
+from fedvalue.errors import ReplyInvalid
+from fedvalue.evidence import records
+from fedvalue.evidence.package import ReleaseRecord, SignedReply, SiteSpending
+from fedvalue.planning.plan import Plan, PlannedRelease
+from fedvalue.server.asking import ask
+from fedvalue.server.enrolment import Enrolled
+from fedvalue.strategies.secure_aggregation.clear_sum import UnsafeClearSum
+from fedvalue.strategies.secure_aggregation.messages import (
+    RELEASE,
+    STEP,
+    Refused,
+    ReleaseRequest,
+    Reply,
+    StepReply,
+    StepRequest,
+)
+from fedvalue.strategies.secure_aggregation.private_sum import wire
+from fedvalue.strategies.secure_aggregation.private_sum.opening import PrivateSum, UnsafeExactSum
+from fedvalue.study.roster import Roster
+
+
+class Sum(Protocol):
+    """Opens the releases of one run."""
+
+    def open(self, release: PlannedRelease, public: bytes) -> NoisySum:
+        """Open a release and return its blocks by full name.
+
+        Raises:
+          TooFewSites: fewer than t sites were left in every attempt.
+        """
+
+    def records(self) -> tuple[ReleaseRecord, ...]:
+        """Return what was opened, for the evidence."""
+
+    def spent(self) -> tuple[SiteSpending, ...]:
+        """Return what each site's ledger was debited, as far as the coordinator can tell: never less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The private sum: the coordinator sees masked vectors, and the sum of at least t of them.
+
+    Attributes:
+      inner: The protocol's coordinator half.
+    """
+
+    inner: PrivateSum
+
+    @classmethod
+    def over(
+        cls, grid: Grid, enrolled: Enrolled, plan: Plan, roster: Roster, *, timeout: float | None
+    ) -> Masked:
+        """Return the private sum of a plan over the enrolled nodes."""
+
+        def exchange(step: str, requests: Mapping[str, bytes]) -> Iterator[tuple[str, bytes | Refused]]:
+            known = {site: enrolled.nodes[site] for site in requests if site in enrolled.nodes}
+            sites = {node: site for site, node in known.items()}
+            asked = {node: StepRequest(step, requests[site]) for node, site in sites.items()}
+            for node, reply in ask(grid, STEP, asked, timeout=timeout):
+                yield sites[node], _payload(reply)
+
+        kind = UnsafeExactSum if plan.exact else PrivateSum
+        return cls(kind(plan, roster, exchange, attempts=plan.attempts))
+
+    def open(self, release: PlannedRelease, public: bytes) -> NoisySum:
+        """Open a release."""
+        return self.inner.open(release.label, public).blocks()
+
+    def records(self) -> tuple[ReleaseRecord, ...]:
+        """Return each release with its transcript."""
+        return tuple(
+            records.release_record(
+                self.inner.plan,
+                one.release,
+                total=one.total,
+                transcript=wire.transcript_of(one.transcript),
+                attempt=one.attempt,
+            )
+            for one in self.inner.opened
+        )
+
+    def spent(self) -> tuple[SiteSpending, ...]:
+        """Return for each site every attempt that it did not refuse before its debit."""
+        found = []
+        for site in self.inner.roster.site:
+            debits = [(one.charged.get(site.id, 0), one.release) for one in self.inner.opened]
+            price = sum(times * release.charged_units(clear_sum=False) for times, release in debits)
+            found.append(
+                SiteSpending(site=site.id, rho_units=price, releases=sum(times for times, _ in debits))
+            )
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """The sum in clear: the coordinator sees each site's share; simulations only.
+
+    Attributes:
+      inner: The coordinator half.
+    """
+
+    inner: UnsafeClearSum
+
+    @classmethod
+    def over(
+        cls, grid: Grid, enrolled: Enrolled, plan: Plan, roster: Roster, *, timeout: float | None
+    ) -> Clear:
+        """Return the clear sum of a plan over the enrolled nodes."""
+
+        def exchange(request: ReleaseRequest) -> dict[str, Reply]:
+            sites = {node: site for site, node in enrolled.nodes.items()}
+            replies = dict(ask(grid, RELEASE, dict.fromkeys(sites, request), timeout=timeout))
+            return {sites[node]: replies[node] for node in sites}
+
+        return cls(UnsafeClearSum(plan, roster, exchange, attempts=plan.attempts))
+
+    def open(self, release: PlannedRelease, public: bytes) -> NoisySum:
+        """Open a release."""
+        return self.inner.open(release.label, public).blocks()
+
+    def records(self) -> tuple[ReleaseRecord, ...]:
+        """Return each release with the sites' signatures."""
+        found = []
+        for one in self.inner.opened:
+            order = [site.id for site in self.inner.roster.site if site.id in one.signatures]
+            replies = tuple(
+                SignedReply(site=s, vector_digest=one.digests[s], signature=one.signatures[s]) for s in order
+            )
+            found.append(
+                records.release_record(
+                    self.inner.plan,
+                    one.release,
+                    total=one.total,
+                    replies=replies,
+                    attempt=one.attempt,
+                    public=one.public,
+                )
+            )
+        return tuple(found)
+
+    def spent(self) -> tuple[SiteSpending, ...]:
+        """Return for each site every attempt, where its share is in the sum, or those it may have paid."""
+        found = []
+        for site in self.inner.roster.site:
+            price = debits = 0
+            for one in self.inner.opened:
+                times = one.attempt if site.id in one.signatures else one.charged.get(site.id, 0)
+                debits += times
+                price += times * one.release.charged_units(clear_sum=True)
+            found.append(SiteSpending(site=site.id, rho_units=price, releases=debits))
+        return tuple(found)
+
+
+def _payload(reply: Reply) -> bytes | Refused:
+    if isinstance(reply, StepReply):
+        return reply.payload
+    return reply if isinstance(reply, Refused) else Refused(ReplyInvalid.code)
