@@ -86,7 +86,7 @@ def broken_promises(found: Mapping[str, Found]) -> tuple[str, ...]:
 
 
 def _mechanism_broken(each: Found) -> list[str]:
-    """Sentences on one mechanism; a rate of few runs is allowed three standard errors beyond the tolerance."""
+    """Sentences on one mechanism; few runs are allowed three standard errors beyond the tolerance."""
     promise = each["promise"]
     allowed = promise + TOLERANCE + 3 * (promise * (1 - promise) / each["runs"]) ** 0.5
     broken = []

@@ -94,6 +94,8 @@ def rates(mechanism: Mechanism, *, runs: int = RUNS, seed: int = 11) -> dict[str
         "name": mechanism.name,
         "question": mechanism.question,
         "promise": mechanism.promise,
+        "runs": runs,
+        "found_out": mechanism.found_out,
         "rows": rows,
     }
 

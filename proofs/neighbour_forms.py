@@ -34,6 +34,8 @@ profile = "none"
 
 [cohort]
 index = { first = "patient" }
+require = [{ condition = ["C34*"], within = "-365d..0d" }]
+exclude = [{ drug = ["L01*"], within = "-365d..-1d" }]
 
 [variables]
 egfr = { variant = { gene = "EGFR" }, levels = ["mutated", "wild type", "not tested"] }
@@ -42,6 +44,10 @@ arm = { person = "arm", levels = ["control", "treated"] }
 age = { person = "age", clip = [18, 100], unit = "years" }
 score = { person = "score", clip = [-5, 5], unit = "points" }
 cost = { claims = "total_paid", window = "0d..365d", clip = [0, 400000], unit = "CNY" }
+visits = { count = { of = "procedure", within = "0d..365d" }, clip = [0, 6], unit = "visits" }
+reasons = { count = { of = "condition", within = "0d..365d" }, clip = [0, 3], unit = "diagnoses" }
+harm = { grade = { within = "0d..365d" }, levels = ["none", "1", "2", "3", "4", "5"] }
+started = { calendar = "index", between = [2025-01-01, 2025-12-31] }
 
 [endpoints]
 response = { kind = "binary", source = "person", column = "response" }
@@ -52,6 +58,9 @@ os_days = { kind = "time_to_event", entry = "later of origin and test report", e
 os_year = { kind = "time_to_event", entry = "origin", events = ["death"], until = "1 year", grid = "1 year" }
 pfs = { kind = "time_to_event", entry = "later of origin and test report", events = ["progression", "death"], until = "700 days", grid = "2 months" }
 pfs_zero = { kind = "time_to_event", entry = "origin", events = ["progression", "death"], until = "12 months", grid = "1 month" }
+
+[diagnostics]
+share = DIAGNOSTICS
 """  # noqa: E501  (TOML has no line breaks inside braces)
 
 FORMS: Mapping[str, tuple[str, ...]] = {
@@ -79,12 +88,34 @@ FORMS: Mapping[str, tuple[str, ...]] = {
         'variable = "cost"\ncells = 256\nspacing = "growing"',
     ),
     "trimmed_mean": ('variable = "cost"', 'variable = "cost"\nby = ["egfr"]'),
+    "counts": ('by = ["sex"]\nacross = "egfr"', 'by = ["egfr", "arm"]'),
+    "rate": ('endpoint = "os"\nby = ["egfr"]', 'endpoint = "pfs_zero"\nper = 1000', 'endpoint = "os_days"'),
+    "milestones": (
+        'endpoint = "pfs_zero"\nat = ["3 months", "6 months"]\ncalendar = "started"\nas_of = 2025-12-31',
+        'endpoint = "os"\nby = ["sex"]\nat = ["12 months"]',
+    ),
+    "utilisation": ('variable = "visits"\nby = ["sex"]\nindication = "reasons"', 'variable = "visits"'),
+    "spend": ('variable = "cost"\nlimit = 1e9\nby = ["sex"]',),
+    "adverse_events": ('variable = "harm"\nby = ["arm"]',),
+    "monthly": (
+        'calendar = "started"\nof = "cost"\nby = ["sex"]',
+        'calendar = "started"',
+        'calendar = "started"\nof = "response"',
+    ),
+    "interrupted_time_series": (
+        'calendar = "started"\nchange = 2025-07-01\nof = "cost"',
+        'calendar = "started"\nchange = 2025-07-01\nby = ["sex"]',
+    ),
+    "difference_in_differences": (
+        'of = "cost"\ncalendar = "started"\nchange = 2025-07-01\n'
+        'group = "arm"\napplies = "treated"\ncompared = "control"',
+    ),
     "cross_moments": ('cost = "cost"\neffect = "score"\nby = ["arm"]', 'cost = "cost"\neffect = "response"'),
 }
 """Kind of analysis to the questions that are asked of it, once a study can ask for the kind."""
 
 TOGETHER = "together"
-"""The study that asks the first question of every kind at once: many blocks in one release."""
+"""The study that asks the first question of every kind at once, with diagnostics: many blocks in one release."""
 
 
 def study(kind: str, form: int, *, epsilon: float = 2.0) -> Study:
@@ -108,5 +139,7 @@ def study(kind: str, form: int, *, epsilon: float = 2.0) -> Study:
         )
     budget = int(10_000 / len(asked)) / 10_000
     parts = [f'[[analyses]]\nkind = "{each}"\n{text}\nbudget = {budget}\n' for each, text in asked]
-    text = MEASURED.replace("EPSILON", repr(float(epsilon))) + "\n" + "\n".join(parts)
+    share = "0.15" if kind == TOGETHER else "0.0"
+    measured = MEASURED.replace("EPSILON", repr(float(epsilon))).replace("DIAGNOSTICS", share)
+    text = measured + "\n" + "\n".join(parts)
     return parse(text.encode(), where=f"{kind}, form {form}")

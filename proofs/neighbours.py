@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import islice, pairwise
 
@@ -25,7 +25,7 @@ from fedvalue.planning.plan import MOST_PUBLIC, PlannedRelease
 from fedvalue.study.endpoints import Binary, TimeToEvent
 from fedvalue.study.schema import Study
 
-DRAWN = ("patients", "categories", "numbers", "binary", "survival")
+DRAWN = ("patients", "categories", "numbers", "binary", "survival", "lost")
 """The fields of a cohort that are drawn here."""
 
 FLOATS = (
@@ -36,6 +36,9 @@ CODES = (-(2**63), 2**63 - 1, -(2**31), 2**31, -9, -2, -1, 0, 1, 2, 3, 99)
 MOST_PATIENTS = 11
 STRANGE = (0.0, 0.3, 1.0)
 """Share of rows in a cohort that hold what no honest table holds; each as often."""
+
+LEFT_OUT = 1 / 8
+"""Share of pairs in which the patient was not selected."""
 
 SCALING = (1.0, 1e-12, 1e3, 1e9, MOST_PUBLIC)
 
@@ -89,7 +92,8 @@ def draw(study: Study, rng: np.random.Generator, bad: NDArray[np.bool_]) -> Coho
             survival[name] = _survival(rng, bad, endpoint)
         else:
             raise LookupError(f"no rows are drawn for an endpoint of the kind {type(endpoint).__name__}")
-    return Cohort(patients, categories, numbers, binary, survival)
+    lost = np.where(bad, rng.choice(np.array(CODES), patients), rng.integers(0, 4, patients))
+    return Cohort(patients, categories, numbers, binary, survival, lost)
 
 
 def _numbers(
@@ -127,11 +131,14 @@ def rows(cohort: Cohort, index: NDArray[np.int64]) -> Cohort:
             name: SurvivalOutcome(outcome.entry[index], outcome.exit[index], outcome.event[index])
             for name, outcome in cohort.survival.items()
         },
+        cohort.lost[index],
     )
 
 
 def neighbours(study: Study, rng: np.random.Generator, count: int) -> Iterator[tuple[Cohort, Cohort]]:
     """Draw neighbouring cohorts, the larger one first: 1 to 11 patients, and one of them less.
+
+    As many again were left out by the selection; in one pair of eight it is one of these who is less.
 
     Args:
       study: The study.
@@ -144,7 +151,11 @@ def neighbours(study: Study, rng: np.random.Generator, count: int) -> Iterator[t
     whole = draw(study, rng, rng.random(ends[-1]) < strange)
     for start, end in pairwise((0, *ends.tolist())):
         index = np.arange(start, end)
-        yield rows(whole, index), rows(whole, np.delete(index, rng.integers(end - start)))
+        more, less = rows(whole, index), rows(whole, np.delete(index, rng.integers(end - start)))
+        if rng.random() < LEFT_OUT:
+            yield more, replace(more, lost=less.lost)
+        else:
+            yield more, replace(less, lost=more.lost)
 
 
 def public_numbers(release: PlannedRelease, rng: np.random.Generator) -> bytes:

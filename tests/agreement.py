@@ -61,6 +61,9 @@ levels = ["mutated", "wild type", "not tested"]
 response_6m = { kind = "binary", source = "response", method = "clinician", what = "best by day 183" }
 pfs = { kind = "time_to_event", events = ["progression", "death"], until = "24 months", grid = "1 month" }
 
+[diagnostics]
+share = 0
+
 [[analyses]]
 kind = "proportion"
 endpoint = "response_6m"
@@ -116,6 +119,9 @@ egfr = { person = "egfr", levels = ["mutated", "wild type"] }
 [endpoints]
 responded = { kind = "binary", source = "person", column = "responded" }
 os = { kind = "time_to_event", events = ["death"], until = "12 months", grid = "3 months" }
+
+[diagnostics]
+share = 0
 
 [[analyses]]
 kind = "proportion"

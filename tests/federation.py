@@ -18,9 +18,11 @@ from flwr.app import RecordDict
 from flwr.clientapp import ClientApp
 
 from fedvalue.client.app import SITE_HOME, Answer, make_app
+from fedvalue.client.enrolling import certificate_request
 from fedvalue.client.governance.approvals import approve
 from fedvalue.client.governance.policy import Budget, Policy
 from fedvalue.client.home import SiteHome
+from fedvalue.client.identity import take_papers
 from fedvalue.client.loading import load_records as enter
 from fedvalue.client.node import SiteNode
 from fedvalue.client.records.mapping import load_mapping
@@ -28,6 +30,11 @@ from fedvalue.planning.plan import Plan, make_plan
 from fedvalue.privacy.randomness import NoiseSource
 from fedvalue.server.grids.local import LocalGrid, LocalNode
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
+from fedvalue.study.identity.authority import CERTIFICATE_FILE
+from fedvalue.study.identity.confirmation import spoken
+from fedvalue.study.identity.register import LIST_FILE, Desk
+from fedvalue.study.identity.signed_roster import SignedRoster, read_signed_roster
+from fedvalue.study.identity.trust import Trust, load_trust
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
 from tests.agreement import SMALL, study
@@ -67,6 +74,11 @@ def noon() -> datetime:
     return NOON
 
 
+def early() -> datetime:
+    """Return a day before every other clock of these tests, on which the authority issued everything."""
+    return datetime(2020, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Hospitals:
     """Hospitals that approved one study on one roster.
@@ -76,12 +88,14 @@ class Hospitals:
       study: The study.
       roster: The roster.
       clear_sum: True if their officers approve sums in clear.
+      office: The authority of real hospitals; None for simulated ones.
     """
 
     folder: Path
     study: Study
     roster: Roster
     clear_sum: bool = True
+    office: Office | None = None
 
     @property
     def plan(self) -> Plan:
@@ -104,8 +118,9 @@ class Hospitals:
     def approve(self, *, exact: bool = False) -> None:
         """Let every officer approve the study again; ``exact`` without noise."""
         unsafe = (*((CLEAR_SUM,) if self.clear_sum else ()), *((NO_NOISE,) if exact else ()))
+        roster = self.roster if self.office is None else self.office.signed
         for home in self.homes():
-            approve(home, self.study, self.roster, unsafe=unsafe)
+            approve(home, self.study, roster, unsafe=unsafe)
 
     @contextmanager
     def grid(self, clock: Callable[[], datetime] = noon) -> Iterator[LocalGrid]:
@@ -162,9 +177,49 @@ def make_hospitals(
     """Make hospitals ``s01``, ``s02``, ... that approved ``agreed``."""
     names = [f"s{number:02d}" for number in range(1, count + 1)]
     homes = [make_home(folder, name, simulation=simulation) for name in names]
-    made = Hospitals(folder, agreed, Roster(site=tuple(home.card() for home in homes)), clear_sum)
+    office = None if simulation else enter_federation(folder, homes)
+    roster = Roster(site=tuple(home.card() for home in homes)) if office is None else office.signed.roster()
+    made = Hospitals(folder, agreed, roster, clear_sum, office)
     made.approve()
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The authority of a test.
+
+    Attributes:
+      desk: With its key and register.
+      signed: The roster as it signed it.
+      folder: What the coordinator holds of it: ``roster.toml``, ``authority.crt``, ``revocations.pem``.
+    """
+
+    desk: Desk
+    signed: SignedRoster
+    folder: Path
+
+    def trust(self, now: datetime = NOON) -> Trust:
+        """What the coordinator goes by."""
+        return load_trust(self.folder / CERTIFICATE_FILE, self.folder / LIST_FILE, now)
+
+
+def enter_federation(folder: Path, homes: list[SiteHome]) -> Office:
+    """Let homes join an authority of their own, each of them confirming all others.
+
+    Its papers hold at noon and today: ServerApps go by the machine's clock.
+    """
+    long = 30 * 365
+    desk = Desk.make(folder / ".authority", "Example", early, days=long, list_days=long, passphrase=None)
+    cards = [home.card() for home in homes]
+    for home, card in zip(homes, cards, strict=True):
+        papers = desk.issue(certificate_request(home), spoken(card.public_key), days=long)
+        take_papers(home, papers, desk.authority.trust.fingerprint)
+        others = {each.entity: spoken(each.public_key) for each in cards if each.id != card.id}
+        policy = home.policy.model_copy(update={"confirmed": others})
+        home.policy_file.write_text(policy.to_toml(), encoding="utf-8")
+    roster = desk.folder / "roster.toml"
+    roster.write_text(desk.sign_roster(), encoding="utf-8")
+    return Office(desk, read_signed_roster(roster), desk.folder)
 
 
 def once(folder: Path, clock: Callable[[], datetime] = noon, noise: NoiseSource | None = None) -> Answer:

@@ -38,6 +38,9 @@ entry = "origin"
 events = ["progression", "death"]
 until = "24 months"
 grid = "1 month"
+[diagnostics]
+share = 0
+
 [[analyses]]
 kind = "kaplan_meier"
 endpoint = "pfs"

@@ -79,6 +79,16 @@ ROOMS = (
     ),
     Room("study", "Check, price and sign a study file.", "fedvalue.server.cli", "study_app"),
     Room("site", "A hospital's node: load records, check and approve studies.", "fedvalue.client.cli"),
+    Room(
+        "authority",
+        "Tell hospitals apart: certificates, revocation lists, the signed roster.",
+        "fedvalue.study.identity.cli",
+    ),
+    Room(
+        "federation",
+        "The coordinator's papers: TLS, enrolment tokens, SuperNodes.",
+        "fedvalue.server.federation_cli",
+    ),
     Room("evidence", "Show and verify evidence packages.", "fedvalue.evidence.cli"),
     Room("payment", "Decide, approve and replay payment standards.", "fedvalue.payment.cli"),
     Room(

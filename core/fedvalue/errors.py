@@ -23,7 +23,7 @@
     │   │   ├── AuthorityUnknown  CertificateInvalid  CertificateNotYetValid  CertificateExpired
     │   │   ├── CertificateRevoked  CertificateNotOnRoster  IdentityKeyDiffers  SiteNameDiffers
     │   │   ├── RevocationListInvalid  RevocationListStale  ClockSkewed
-    │   │   └── RosterUnsigned  EntitiesUnconfirmed
+    │   │   └── RosterUnsigned  EntitiesUnconfirmed  SiteLapsed
     │   └── ProtocolRefusal        a step of the private sum that a site does not take
     │       ├── SuiteUnknown  EpochUnknown  EpochTaken  EpochSettled  StepOutOfOrder
     │       ├── EntityRepeated  SiteNotOnRoster  SiteRepeated  MessageUnsigned  TooFewPeers
@@ -39,6 +39,7 @@
     ├── FederationError            a round
     │   ├── TooFewSites            fewer sites answered, or stand on the roster, than the study demands
     │   ├── ReplyInvalid           a site's reply does not parse or is not signed by that site
+    │   ├── TokenRefused           an enrolment token that was used, has ended, or is another site's
     │   └── RunInterrupted         somebody stopped the run
     ├── EvidenceError              a package, its signatures, or the chain from study to decision
     │   └── EvidenceExpired        a decision on a day on which the evidence does not hold
@@ -323,6 +324,12 @@ class EntitiesUnconfirmed(IdentityRefusal):
     code = "entities_unconfirmed"
 
 
+class SiteLapsed(IdentityRefusal):
+    """A site that is shown as taking part has no certificate any more: it counts as dropped."""
+
+    code = "site_lapsed"
+
+
 class ProtocolRefusal(Refusal):
     """A step of the private sum that a site does not take; never raised itself."""
 
@@ -534,6 +541,12 @@ class ReplyInvalid(FederationError):
     """A site's reply does not parse, or is not signed by that site."""
 
     code = "reply_invalid"
+
+
+class TokenRefused(FederationError):
+    """An enrolment token was used before, has ended, is of another site, or was changed."""
+
+    code = "token_refused"
 
 
 class RunInterrupted(FederationError):

@@ -41,14 +41,17 @@ class FlowerFederation:
       started_in: Seconds until the SuperLink answered and until every SuperNode was registered.
     """
 
-    def __init__(self, folder: Path, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, commands: Path, extra: Mapping[str, str] | None = None) -> None:
         """Nothing runs yet; use `start`, and `end` whatever happens.
 
         Args:
           folder: An empty folder.
+          commands: Holds a ``flwr`` for the many questions, see `tests.warm`; runs are started by the
+            installed one.
           extra: Variables that every process gets, such as PYTHONPATH.
         """
         self.folder = folder
+        self._commands = commands
         self._outbound = folder / "outbound.log"
         self.tree = ProcessTree(folder, watched(extra or {}, self._outbound))
         self.started_in: tuple[float, float] = (0.0, 0.0)
@@ -133,7 +136,7 @@ class FlowerFederation:
         )
 
     def _ask(self, *question: str) -> dict[str, list[dict[str, str]]]:
-        done = self._call(["flwr", *question, "--format", "json"])
+        done = self._call([str(self._commands / "flwr"), *question, "--format", "json"])
         try:
             answer: dict[str, list[dict[str, str]]] = json.loads(done.stdout)
         except json.JSONDecodeError:

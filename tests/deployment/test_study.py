@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,38 +17,40 @@ from fedvalue.synthetic.worlds import three_sites_world
 from tests.deployment.flower import StartFlower
 
 
-def fedvalue(*words: str | Path) -> str:
-    """Run one command of the installed project; it must succeed."""
-    command = [str(Path(sys.executable).parent / "fedvalue"), *map(str, words)]
+def fedvalue(commands: Path, *words: str | Path) -> str:
+    """Give one command to a hospital's or the coordinator's shell; it must succeed."""
+    command = [str(commands / "fedvalue"), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=quiet_environment())
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_three_hospitals_answer_the_small_study_over_flowers_own_processes(
-    start_flower: StartFlower, repository: Path, tmp_path: Path
+    start_flower: StartFlower, checkout: Path, warm_commands: Path, tmp_path: Path
 ) -> None:
     make_hospitals(three_sites_world(), tmp_path / "hospitals", np.random.default_rng(1))
     names = sorted(p.name for p in (tmp_path / "hospitals").iterdir() if p.is_dir())
     study, roster = tmp_path / "study.toml", tmp_path / "roster.toml"
     study.write_bytes(three_sites_study())
-    fedvalue("study", "sign", study, "--key", tmp_path / "author.pem")
+    fedvalue(warm_commands, "study", "sign", study, "--key", tmp_path / "author.pem")
     homes = [tmp_path / "homes" / name for name in names]
     for home in homes:
         fedvalue(
-            "site", "init", home, "--site", home.name, "--entity", home.name, "--epsilon", "4",
+            warm_commands, "site", "init", home, "--site", home.name, "--entity", home.name, "--epsilon", "4",
             "--profile", "none", "--unsafe", "clear_sum",
         )  # fmt: skip
         raw = tmp_path / "hospitals" / home.name
-        fedvalue("site", "load", home, "--from", raw, "--mapping", raw / "map.toml")
-    roster.write_text("".join(fedvalue("site", "card", home) for home in homes))
+        fedvalue(warm_commands, "site", "load", home, "--from", raw, "--mapping", raw / "map.toml")
+    roster.write_text("".join(fedvalue(warm_commands, "site", "card", home) for home in homes))
     for home in homes:
-        assert "What leaves a hospital" in fedvalue("site", "check", home, study, "--roster", roster)
-        fedvalue("site", "approve", home, study, "--roster", roster)
+        assert "What leaves a hospital" in fedvalue(
+            warm_commands, "site", "check", home, study, "--roster", roster
+        )
+        fedvalue(warm_commands, "site", "approve", home, study, "--roster", roster)
 
     federation = start_flower([f'site-home="{home}"' for home in homes])
     out = tmp_path / "out"
-    run = federation.run(repository, study=str(study), roster=str(roster), out=str(out))
+    run = federation.run(checkout, study=str(study), roster=str(roster), out=str(out))
     assert run.status == "finished:completed", run.output + run.details
 
     package = sealing.load(out / "evidence.json")
@@ -60,6 +61,6 @@ def test_three_hospitals_answer_the_small_study_over_flowers_own_processes(
     assert {site for release in package.releases for site in release.answered} == set(names)
     assert (out / "report.html").exists()
     for home in homes:
-        ledger = json.loads(fedvalue("site", "ledger", home, "--json"))
+        ledger = json.loads(fedvalue(warm_commands, "site", "ledger", home, "--json"))
         assert len(ledger["debits"]) == 1
     assert federation.outbound() == []

@@ -59,11 +59,11 @@ word = ""
 
 
 @pytest.fixture(scope="module")
-def bundle(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+def bundle(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """What `flwr build` makes of this checkout."""
     folder = tmp_path_factory.mktemp("bundle")
     environment = {**quiet_environment(), "FLWR_HOME": str(folder / "home")}
-    command = [str(Path(sys.executable).parent / "flwr"), "build", "--app", str(repository)]
+    command = [str(Path(sys.executable).parent / "flwr"), "build", "--app", str(checkout)]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = folder.glob("*.fab")
@@ -83,7 +83,7 @@ def test_the_bundle_names_the_apps_of_the_installed_package(bundle: zipfile.ZipF
 
 
 def test_three_supernodes_answer_a_run_whose_bundle_carries_no_code(
-    start_flower: StartFlower, repository: Path, tmp_path: Path
+    start_flower: StartFlower, checkout: Path, tmp_path: Path
 ) -> None:
     installed, app = tmp_path / "installed", tmp_path / "standin"
     installed.mkdir()
@@ -101,11 +101,11 @@ def test_three_supernodes_answer_a_run_whose_bundle_carries_no_code(
     assert run.status == "finished:completed", run.output
 
     # This repository's own bundle starts too, and says what is missing when no study is named.
-    ours = federation.run(repository, wait=5)
+    ours = federation.run(checkout, wait=5)
     assert ours.status == "finished:failed"
     assert "the run configuration lacks 'study'" in ours.details
 
     # A setting that nobody declared never starts a run.
-    assert federation.run(repository, nonsense="1").status == "not started"
+    assert federation.run(checkout, nonsense="1").status == "not started"
 
     assert federation.outbound() == []

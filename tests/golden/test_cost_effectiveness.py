@@ -140,6 +140,19 @@ def test_t6_vaccine_draws_give_evpi_by_its_definition_and_not_the_printed_one(sh
     assert grid[best.index("vaccination")] == case["k_star_grid"]
 
 
+def test_t6_evpi_is_the_worth_under_the_best_option_and_not_the_mean_over_options() -> None:
+    # Net benefits of two options in four equally probable worlds: (0, 4) (2, 0) (3, 1) (1, 1).
+    # E[max] = (4 + 2 + 3 + 1) / 4 = 2.5; expected 1.5 and 1.5: EVPI 1. Shift the second by -1: expected 1.5
+    # and .5, E[max] = (3 + 2 + 3 + 1) / 4 = 2.25: EVPI .75, while the mean over options would say 1.25.
+    first, second = np.array([0.0, 2.0, 3.0, 1.0]), np.array([4.0, 0.0, 1.0, 1.0])
+    for shift, expected, printed in ((0.0, 1.0, 1.0), (-1.0, 0.75, 1.25)):
+        benefit = np.column_stack([first, second + shift])
+        draws = Draws(("a", "b"), -benefit, np.zeros((4, 2)))
+        assert evpi_of_draws(draws, 1.0) == pytest.approx(expected)
+        over_options = benefit.max(axis=1).mean() - benefit.mean(axis=0).mean()
+        assert over_options == pytest.approx(printed)
+
+
 @pytest.mark.parametrize(("case", "noise"), [*zip(INB, [0.0, 15_000.0, 0.0, 0.0], strict=True)])
 def test_net_benefit_is_that_of_the_golden_file(case: dict[str, float], noise: float) -> None:
     increment = Increment(case["dC"], case["dE"], Covariance.from_sd(9_000, 0.08, 0.2))

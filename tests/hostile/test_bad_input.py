@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -174,9 +173,11 @@ def test_every_refusal_says_what_where_and_what_to_do(hospitals: Path, study: St
     assert refusal.value.do
 
 
-def test_a_run_stopped_in_the_middle_leaves_whole_ledgers_and_no_half_written_result(tmp_path: Path) -> None:
+def test_a_run_stopped_in_the_middle_leaves_whole_ledgers_and_no_half_written_result(
+    tmp_path: Path, warm_commands: Path
+) -> None:
     """Ctrl-C reaches the demonstration at three moments of its run."""
-    command = [str(Path(sys.executable).parent / "fedvalue"), "demo", "--out", str(tmp_path / "out")]
+    command = [str(warm_commands / "fedvalue"), "demo", "--out", str(tmp_path / "out")]
     for pause in (0.5, 1.5, 3.0):
         process = subprocess.Popen(
             command,

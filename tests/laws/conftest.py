@@ -22,9 +22,19 @@ def draw_cohort(rng: np.random.Generator, patients: int, hostile: float) -> Coho
         name: np.where(bad, rng.choice(HOSTILE, patients), rng.normal(middle, middle / 2, patients))
         for name, middle in (("age", 60.0), ("cost", 900.0), ("started", 200.0))
     }
+    # a count, and a calendar day of 2025
+    for name, values in (
+        ("visits", rng.poisson(1.5, patients)),
+        ("day", rng.integers(20_089, 20_454, patients)),
+    ):
+        numbers[name] = np.where(bad, rng.choice(HOSTILE, patients), values)
+    grade = rng.integers(-1, 6, patients)
     return Cohort(
         patients,
-        categories={"egfr": np.where(bad, rng.integers(-9, 99, patients), level)},
+        categories={
+            "egfr": np.where(bad, rng.integers(-9, 99, patients), level),
+            "grade": np.where(bad, rng.integers(-9, 99, patients), grade),
+        },
         numbers=numbers,
         binary={"response": BinaryOutcome(np.where(bad, rng.integers(-9, 99, patients), status))},
         survival={

@@ -20,10 +20,10 @@ PAIRS = 2_000
 
 
 def planned(
-    ask: Ask, epsilon: float, *, honest_shares: int, sites_per_patient: int = 1
+    ask: Ask, epsilon: float, *, honest_shares: int, sites_per_patient: int = 1, rounds: int = 1
 ) -> tuple[Scaling, Scales, int]:
-    """Scale one ask with a whole study's budget of ``epsilon`` at delta 1e-6; return its rho too."""
-    rho = rho_units_for(epsilon, 1e-6)
+    """Scale one of ``rounds`` asks with a whole study's ``epsilon`` at delta 1e-6; return its rho too."""
+    rho = rho_units_for(epsilon, 1e-6) // rounds
     blocks = tuple(
         Block(b.name, b.dimension, b.bound_squared, b.counting, int(rho * weight))
         for b, weight in zip(ask.blocks, ask.weights, strict=True)
@@ -52,11 +52,16 @@ def with_noise(
     *,
     sites: int = 6,
     honest_shares: int = 4,
+    shared: bool = False,
 ) -> Conclusion:
-    """Conclude from a noisy sum; Gaussian noise stands in for the discrete one, which has its own tests."""
+    """Conclude from a noisy sum; Gaussian noise stands in for the discrete one, which has its own tests.
+
+    ``shared``: the rounds share ``epsilon``, as a plan has it; else each has it whole.
+    """
+    rounds = len(analysis.rounds()) if shared else 1
 
     def sum_of(ask: Ask) -> NoisySum:
-        scaling, _, _ = planned(ask, epsilon, honest_shares=honest_shares)
+        scaling, _, _ = planned(ask, epsilon, honest_shares=honest_shares, rounds=rounds)
         exact = analysis.contribution(cohort, ask, scaling)
         variance = sites * 4.0**LOG2_SCALE
         return {
@@ -79,6 +84,7 @@ def rows(cohort: Cohort, keep: np.ndarray) -> Cohort:
         {k: v[keep] for k, v in cohort.numbers.items()},
         {k: BinaryOutcome(v.status[keep]) for k, v in cohort.binary.items()},
         {k: SurvivalOutcome(v.entry[keep], v.exit[keep], v.event[keep]) for k, v in cohort.survival.items()},
+        cohort.lost,
     )
 
 
@@ -127,21 +133,21 @@ class AnalysisLaws:
                 scaling, found, _ = planned(
                     ask, float(rng.choice([0.5, 1, 8])), honest_shares=int(rng.integers(1, 9))
                 )
-                for _ in range(self.PAIRS):
+                drawn = 0
+                while drawn < self.PAIRS:
                     ask = asked(ask, rng)
                     cohort = draw_cohort(rng, int(rng.integers(1, 12)), hostile)
-                    without = rows(
-                        cohort, np.delete(np.arange(cohort.patients), rng.integers(cohort.patients))
-                    )
                     more = analysis.contribution(cohort, ask, scaling)
-                    less = analysis.contribution(without, ask, scaling)
-                    moved = 0
-                    for block in ask.blocks:
-                        squared = sum(int(v) ** 2 for v in more[block.name] - less[block.name])
-                        bound = scaling[block.name] ** 2 * block.bound_squared
-                        assert squared <= bound
-                        moved += squared
-                    assert moved <= found.patient_bound_squared
+                    for leaver in range(cohort.patients):  # each in turn: a pair costs one contribution
+                        without = rows(cohort, np.delete(np.arange(cohort.patients), leaver))
+                        less = analysis.contribution(without, ask, scaling)
+                        moved = 0
+                        for block in ask.blocks:
+                            squared = sum(int(v) ** 2 for v in more[block.name] - less[block.name])
+                            assert squared <= scaling[block.name] ** 2 * block.bound_squared
+                            moved += squared
+                        assert moved <= found.patient_bound_squared
+                    drawn += cohort.patients
 
     def test_the_shares_of_the_budget_add_to_one(self, analyses: list[Analysis]) -> None:
         for analysis in analyses:

@@ -112,7 +112,7 @@ def test_squared_lengths_are_exact_where_an_int64_would_overflow() -> None:
 
 def test_the_release_of_all_kinds_has_blocks_of_different_scales() -> None:
     release = planned(study(TOGETHER, 0))
-    assert len(release.parts) == len(KINDS)
+    assert len(release.parts) == len(KINDS) + 1  # and the diagnostics
     assert len(release.blocks) >= len(KINDS)
     assert len(set(release.scales.gammas)) > 1
     assert release.scales.patient_bound_squared == sum(

@@ -10,6 +10,8 @@ from lifelines.datasets import load_lung
 from fedvalue.simulation import PooledTable, run
 from fedvalue.study.file import parse
 
+pytestmark = pytest.mark.usefixtures("load_once")
+
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:

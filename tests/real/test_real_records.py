@@ -17,6 +17,7 @@ from fedvalue.client.records.mapping import load_mapping, parse_mapping
 from fedvalue.client.records.snapshot import build
 from fedvalue.client.records.split import split_table
 from fedvalue.client.records.store import MODEST, reading
+from tests.loads import Loads
 from tests.records_desk import Desk
 
 OVERALL = """
@@ -37,13 +38,15 @@ GENES = "".join(
 )
 
 
-def federated(table: Path, site_column: str, mapping: Path, study: str, work: Path) -> dict[str, Cohort]:
+def federated(
+    table: Path, site_column: str, mapping: Path, study: str, work: Path, loads: Loads
+) -> dict[str, Cohort]:
     """Split, load and build: site -> its cohort."""
     asked = Desk(work, work).study(study)
     ours = load_mapping(mapping)
     cohorts = dict[str, Cohort]()
     for site in split_table(table, site_column, work / "split", ours).sites:
-        load(site.folder, ours, work / f"{site.name}.duckdb")
+        loads(site.folder, ours, work / f"{site.name}.duckdb")
         cohorts[site.name] = build(work / f"{site.name}.duckdb", asked).cohort
     return cohorts
 
@@ -65,22 +68,27 @@ def assert_lung(cohorts: dict[str, Cohort]) -> None:
     assert medians == {"all": 310.0, "male": 270.0, "female": 426.0}
 
 
-def test_lung_over_its_institutions(shared_data: Path, repository: Path, tmp_path: Path) -> None:
+def test_lung_over_its_institutions(
+    shared_data: Path, repository: Path, tmp_path: Path, loads: Loads
+) -> None:
     mapping = repository / "tests" / "real" / "mappings" / "lung.toml"
-    assert_lung(federated(shared_data / "lung" / "lung.csv", "inst", mapping, SEX + OVERALL, tmp_path))
+    table = shared_data / "lung" / "lung.csv"
+    assert_lung(federated(table, "inst", mapping, SEX + OVERALL, tmp_path, loads))
 
 
-def test_lung_as_lifelines_packages_it(repository: Path, tmp_path: Path) -> None:
+def test_lung_as_lifelines_packages_it(repository: Path, tmp_path: Path, loads: Loads) -> None:
     table = tmp_path / "lung.csv"
     load_lung().to_csv(table, index=False)
     mapping = repository / "tests" / "data" / "mappings" / "lung_lifelines.toml"
-    assert_lung(federated(table, "inst", mapping, SEX + OVERALL, tmp_path))
+    assert_lung(federated(table, "inst", mapping, SEX + OVERALL, tmp_path, loads))
 
 
-def test_lung_adenocarcinoma_over_31_hospitals(shared_data: Path, repository: Path, tmp_path: Path) -> None:
+def test_lung_adenocarcinoma_over_31_hospitals(
+    shared_data: Path, repository: Path, tmp_path: Path, loads: Loads
+) -> None:
     table = shared_data / "tcga_luad" / "luad_analysis_table.csv"
     mapping = repository / "tests" / "real" / "mappings" / "luad.toml"
-    cohorts = federated(table, "TSS", mapping, SEX + GENES + OVERALL, tmp_path)
+    cohorts = federated(table, "TSS", mapping, SEX + GENES + OVERALL, tmp_path, loads)
     sizes = {site: cohort.patients for site, cohort in cohorts.items()}
     assert len(sizes) == 31
     assert {"05", "MP", "J2"} <= sizes.keys()

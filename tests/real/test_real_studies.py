@@ -17,6 +17,8 @@ from fedvalue.study.file import parse
 HERE = Path(__file__).parent
 LUAD_GRID = "2500 days"
 
+pytestmark = pytest.mark.usefixtures("load_once")
+
 
 def variant(name: str, *changes: tuple[str, str]) -> bytes:
     """Return a study of this folder with some words exchanged."""

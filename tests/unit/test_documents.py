@@ -68,9 +68,9 @@ def runnable() -> list[Path]:
     return [document for document in DOCUMENTS if any(block.mark == "run" for block in blocks(document))]
 
 
-def environment() -> dict[str, str]:
-    """The environment of this test run, with the commands of its interpreter first on PATH."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+def environment(*first: Path) -> dict[str, str]:
+    """The environment of this test run, with ``first`` and its interpreter's commands first on PATH."""
+    path = os.pathsep.join([*map(str, first), str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return {**quiet_environment(), "PATH": path, "COLUMNS": "160", "NO_COLOR": "1"}
 
 
@@ -84,12 +84,12 @@ def checkout_after_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def shell(script: str, folder: Path) -> str:
-    """Run a shell script in ``folder`` and return what it printed."""
+def shell(script: str, folder: Path, *first: Path) -> str:
+    """Run a shell script in ``folder``, with ``first`` on its PATH, and return what it printed."""
     done = subprocess.run(
         ["sh", "-c", f"set -eu\n{script}"],
         cwd=folder,
-        env=environment(),
+        env=environment(*first),
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -103,7 +103,7 @@ def shell(script: str, folder: Path) -> str:
 @pytest.mark.timeout(2 * SECONDS)
 @pytest.mark.parametrize("document", runnable(), ids=name)
 def test_marked_blocks_run_after_the_demo_and_print_what_is_shown(
-    document: Path, tmp_path: Path, checkout_after_demo: Path
+    document: Path, tmp_path: Path, checkout_after_demo: Path, warm_commands: Path
 ) -> None:
     script, shown = [], []
     for block in blocks(document):
@@ -113,7 +113,7 @@ def test_marked_blocks_run_after_the_demo_and_print_what_is_shown(
         elif block.mark == "prints":
             shown += [line.strip() for line in block.body.splitlines() if line.strip()]
     shutil.copytree(checkout_after_demo, tmp_path, dirs_exist_ok=True)
-    printed = shell("\n".join(script), tmp_path)
+    printed = shell("\n".join(script), tmp_path, warm_commands)
     pattern = ".*".join(re.escape(line).replace(re.escape("..."), ".*") for line in shown)
     assert re.search(pattern, printed, re.DOTALL), f"not printed as shown: {shown}\n{printed}"
 

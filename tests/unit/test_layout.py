@@ -64,6 +64,7 @@ def modules() -> list[Path]:
     ]
 
 
+@functools.cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 

@@ -9,26 +9,33 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from fedvalue.client import enrol_cli
 from fedvalue.client.governance.approvals import affords, examine, require_budget
 from fedvalue.client.governance.approvals import approve as approve_study
 from fedvalue.client.governance.approvals import withdraw as withdraw_study
 from fedvalue.client.governance.policy import Policy
-from fedvalue.client.home import SiteHome
+from fedvalue.client.home import OFFICER_KEY, SITE_KEY, Passphrases, SiteHome
+from fedvalue.client.identity import load_identity, site_roster
 from fedvalue.client.ledger_cli import audit_app, ledger_app
+from fedvalue.client.opening import OFFICER_VARIABLE, SITE_VARIABLE, from_file, open_home
 from fedvalue.client.records.snapshot import build
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements
 from fedvalue.planning.words import in_words, preview
 from fedvalue.privacy import accounting
 from fedvalue.study import file as study_file
-from fedvalue.study.roster import card, load_roster
+from fedvalue.study.identity.confirmation import spoken
+from fedvalue.study.identity.ends import warnings
+from fedvalue.study.passphrases import new_passphrase, passphrase_file
+from fedvalue.study.roster import card
 from fedvalue.study.schema import Study
-from fedvalue.study.signature import Signature, fingerprint, verify
+from fedvalue.study.signature import Signature, verify
 from fedvalue.study.toml import problems
 
 app = typer.Typer(no_args_is_help=True, help="A hospital's node: load records, check and approve studies.")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(audit_app, name="audit")
+enrol_cli.add_to(app)
 
 Home = Annotated[Path, typer.Argument(help="The site's home folder.", show_default=False)]
 StudyFile = Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)]
@@ -52,11 +59,36 @@ def init(
         list[str] | None,
         typer.Option(help="Allow what lowers protection, at simulated sites only: clear_sum, no_noise."),
     ] = None,
+    simulation: Annotated[
+        bool,
+        typer.Option(
+            "--simulation",
+            help="A site that plays: takes unsigned rosters; its answers pass for nothing else.",
+        ),
+    ] = False,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for two passphrases: the site's, and the officer's.")
+    ] = False,
+    site_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--passphrase-file",
+            help="Lock the site's key with what this file of mode 0600 holds.",
+            envvar=SITE_VARIABLE,
+        ),
+    ] = None,
+    officer_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--officer-passphrase-file", help="The same for the officer's key.", envvar=OFFICER_VARIABLE
+        ),
+    ] = None,
 ) -> None:
     """Make a site home: a minimal policy, keys made here, and an empty privacy ledger.
 
     The ledger's budget is for life. Edit policy.toml afterwards to narrow what is answered; every approval
-    binds to the policy as it was.
+    binds to the policy as it was. Under a passphrase, the node asks for the site's once when it starts, and
+    `approve` asks for the officer's; nobody can reset one, and a site key that does not open is lost.
     """
     chosen: dict[str, object] = {
         "site": site,
@@ -64,6 +96,7 @@ def init(
         "operator": operator or entity,
         "budget": {"epsilon": epsilon, "delta": delta},
         "unsafe": unsafe or [],
+        "simulation": simulation,
     }
     if allow:
         chosen["analyses"] = allow
@@ -73,16 +106,19 @@ def init(
         policy = Policy.model_validate(chosen)
     except ValidationError as error:
         raise StudyInvalid(f"the policy is not valid: {problems(error)}", where="command line") from None
-    made = SiteHome.create(home, policy)
+    made = SiteHome.create(home, policy, passphrases=_passphrases(passphrase, site_from, officer_from))
     typer.echo(f"made {made.folder}: policy.toml, keys, ledger with epsilon {epsilon:g} for life")
-    shown = fingerprint(made.card().public_key)
-    typer.echo(f"site key fingerprint {shown}; give `fedvalue site card` to the federation")
+    typer.echo(
+        f"digits of the site key, to read out to whoever confirms it: {spoken(made.card().public_key)}"
+    )
+    typer.echo("next: `fedvalue site enrol` with the coordinator's token")
 
 
 @app.command("card")
 def show_card(home: Home) -> None:
-    """Print this site's entry of a roster (public keys only)."""
-    typer.echo(card(SiteHome.open(home).card()), nl=False)
+    """Print this site's entry of a roster (public keys only), and as a comment the digits to read out."""
+    entry = open_home(home).card()
+    typer.echo(f"# digits of the site key: {spoken(entry.public_key)}\n{card(entry)}", nl=False)
 
 
 @app.command()
@@ -99,24 +135,31 @@ def load(
     from fedvalue.client.loading import load_records
     from fedvalue.client.records.mapping import load_mapping
 
-    report = load_records(SiteHome.open(home), source, load_mapping(mapping))
+    report = load_records(open_home(home), source, load_mapping(mapping))
     typer.echo(report.json_text() if as_json else report.plain_text(), nl=False)
 
 
 @app.command()
 def check(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = False) -> None:
-    """Say whether this site could answer a study, and what exactly would leave; nothing is approved."""
-    opened, read, sites = SiteHome.open(home), _signed_study(home, study), load_roster(roster)
+    """Say whether this site could answer a study, and what exactly would leave; nothing is approved.
+
+    The roster must be signed by the authority that this site trusts, everybody on it must stand today, and
+    no more hospitals may be unconfirmed here than the study assumes to collude. What ends within thirty days
+    is said at the end.
+    """
+    opened, read = open_home(home), _signed_study(home, study)
+    sites = site_roster(opened, roster)
     plan = examine(opened, read, sites, unsafe=())
     with opened.ledger() as ledger:
         left = ledger.remaining_units()
-    facts = preview(read, plan)
+    facts, ends = preview(read, plan), _ending(opened)
     enough = affords(opened, plan)
     epsilon_left = accounting.epsilon(left, opened.policy.budget.delta)
     if as_json:
         typer.echo(
             json.dumps(
-                {**facts, "epsilon_left": epsilon_left, "budget_is_enough": enough}, ensure_ascii=False
+                {**facts, "epsilon_left": epsilon_left, "budget_is_enough": enough, "warnings": ends},
+                ensure_ascii=False,
             )
         )
     else:
@@ -124,6 +167,8 @@ def check(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = Fa
         typer.echo(
             f"\nThis site's budget: epsilon {epsilon_left:.3g} left; {'enough' if enough else 'NOT enough'}."
         )
+        for line in ends:
+            typer.echo(f"warning: {line}")
     require_budget(opened, plan)
     build(opened.records_file, read)  # what an approval would freeze; nothing of it is shown or kept
 
@@ -135,8 +180,8 @@ def approve(home: Home, study: StudyFile, roster: RosterFile, as_json: AsJson = 
     From then on this site answers the study's planned releases, and nothing else. A changed study, roster
     or policy needs a new approval.
     """
-    opened, read, sites = SiteHome.open(home), _signed_study(home, study), load_roster(roster)
-    approval, snapshot = approve_study(opened, read, sites, unsafe=())
+    opened, read = open_home(home), _signed_study(home, study)
+    approval, snapshot = approve_study(opened, read, site_roster(opened, roster), unsafe=())
     if as_json:
         typer.echo(approval.model_dump_json())
     else:
@@ -149,7 +194,7 @@ def withdraw(home: Home, study: StudyFile) -> None:
 
     What was released stays released and charged. Before the first release the frozen rows are removed too.
     """
-    removed = withdraw_study(SiteHome.open(home), study_file.digest(study_file.load(study)))
+    removed = withdraw_study(open_home(home), study_file.digest(study_file.load(study)))
     typer.echo("withdrawn; " + ("the frozen rows are removed" if removed else "the frozen rows stay"))
 
 
@@ -160,23 +205,46 @@ def serve(
         Path | None,
         typer.Option(help="Socket for the SuperNode's ClientApp; default: node.sock in the home."),
     ] = None,
+    passphrase_from: Annotated[
+        Path | None,
+        typer.Option("--passphrase-file", help="Passphrase of the site's key, in a file of mode 0600."),
+    ] = None,
 ) -> None:
     """Run the site node: the one process that holds records, ledger and keys, and answers for this site.
 
     The SuperNode of this machine reaches it over a Unix socket that only this user may open; its ClientApp
     is a relay and holds nothing. After a start the node stays closed until its peers have said what they saw
     of its ledger, which the coordinator of the next study asks them. Ends on SIGTERM or Ctrl-C; epochs under
-    way are forgotten, and the study goes on in a new one.
+    way are forgotten, and the study goes on in a new one. A site key under a passphrase is opened once, now:
+    from the file, from the one that FEDVALUE_SITE_PASSPHRASE_FILE names, or by asking. Warns of papers that
+    end soon; with papers that have ended it starts, and answers nothing.
     """
     from fedvalue.client.serve import serve_node
 
-    serve_node(home, socket, told=lambda text: typer.echo(text))
+    ask = from_file(passphrase_from)
+    serve_node(home, socket, told=lambda text: typer.echo(text), ask=ask)
+
+
+def _passphrases(asked: bool, site: Path | None, officer: Path | None) -> Passphrases:
+    """Return what locks the keys: from files where they are named, else by asking where that was wanted."""
+    found = [None if path is None else passphrase_file(path) for path in (site, officer)]
+    if asked:
+        found = [
+            new_passphrase(whose) if known is None else known
+            for whose, known in zip((SITE_KEY, OFFICER_KEY), found, strict=True)
+        ]
+    return Passphrases(*found)
+
+
+def _ending(home: SiteHome) -> list[str]:
+    """Return what of this site's papers ends soon."""
+    return [] if home.policy.simulation else list(warnings(load_identity(home).endings(), home.clock()))
 
 
 def _signed_study(home: Path, path: Path) -> Study:
     """Read a study and its signature beside it; who may sign is the policy's business."""
     read = study_file.load(path)
-    policy = SiteHome.open(home).policy
+    policy = open_home(home).policy
     target = path.with_name(path.name + ".sig")
     try:
         signature = Signature.model_validate_json(target.read_bytes())

@@ -6,7 +6,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from fedvalue.client.governance.partitions import Partitions, site_secret
 from fedvalue.client.governance.policy import Policy, load_policy
 from fedvalue.errors import OutputError, SignatureInvalid
 from fedvalue.privacy.accounting import Budget
-from fedvalue.study.keys import load_key, make_key
+from fedvalue.study.keys import make_key, replace_file
+from fedvalue.study.passphrases import KeyRing, nobody
 from fedvalue.study.roster import Site
 from fedvalue.study.signature import public_hex
 
@@ -33,6 +34,35 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+SITE_KEY, OFFICER_KEY = "the site's key", "the officer's key"
+"""What the two keys of a home are called where somebody is asked for a passphrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrases:
+    """What locks the keys of a new home; None leaves a key to its file's mode alone.
+
+    Attributes:
+      site: For the site's key, which the node opens when it starts.
+      officer: For the officer's key, which is opened for an approval and by nothing else.
+    """
+
+    site: bytes | None = field(default=None, repr=False)
+    officer: bytes | None = field(default=None, repr=False)
+
+    def given(self, whose: str, path: Path) -> bytes:
+        """Return the passphrase of a key; see `fedvalue.study.passphrases.Ask`.
+
+        Raises:
+          PassphraseWrong: there is none.
+        """
+        found = self.site if whose == SITE_KEY else self.officer
+        return found if found is not None else nobody(whose, path)
+
+
+OPEN_KEYS = Passphrases()
+
+
 @dataclass(frozen=True, slots=True)
 class SiteHome:
     """The folder of one site.
@@ -41,20 +71,31 @@ class SiteHome:
       folder: Where it is; mode 0700.
       policy: The site's policy as read from the folder.
       clock: Tells the time.
+      keys: Opens the home's keys, and asks for a passphrase where one is under it.
     """
 
     folder: Path
     policy: Policy
     clock: Clock = system_clock
+    keys: KeyRing = field(default_factory=KeyRing, repr=False, compare=False)
 
     @classmethod
-    def create(cls, folder: Path, policy: Policy, clock: Clock = system_clock) -> SiteHome:
+    def create(
+        cls, folder: Path, policy: Policy, clock: Clock = system_clock, passphrases: Passphrases = OPEN_KEYS
+    ) -> SiteHome:
         """Make a home: policy file, site key, officer key, empty ledger.
+
+        Args:
+          folder: Where.
+          policy: The site's policy.
+          clock: Tells the time.
+          passphrases: What locks the two keys.
 
         Raises:
           OutputError: there is a home already, or the folder cannot be written.
+          PassphraseWrong: a passphrase is empty.
         """
-        home = cls(folder, policy, clock)
+        home = cls(folder, policy, clock, KeyRing(passphrases.given))
         if home.policy_file.exists():
             raise OutputError(
                 "there is a site home already",
@@ -66,8 +107,8 @@ class SiteHome:
             folder.chmod(0o700)
         except OSError as error:
             raise OutputError(f"the folder cannot be made: {error.strerror}", where=str(folder)) from error
-        key = make_key(home.site_key_file)
-        officer = make_key(home.officer_key_file)
+        key = make_key(home.site_key_file, passphrases.site)
+        officer = make_key(home.officer_key_file, passphrases.officer)
         write_atomically(home.officer_public_file, public_hex(officer).encode())
         budget = Budget(policy.budget.epsilon, policy.budget.delta)
         # this year's partition exists from the start, so that the ledger does not tell whether anybody came
@@ -76,13 +117,13 @@ class SiteHome:
         return home
 
     @classmethod
-    def open(cls, folder: Path, clock: Clock = system_clock) -> SiteHome:
-        """Read the home at ``folder``.
+    def open(cls, folder: Path, clock: Clock = system_clock, keys: KeyRing | None = None) -> SiteHome:
+        """Read the home at ``folder``; ``keys`` opens keys under a passphrase, and without it none opens.
 
         Raises:
           StudyInvalid: there is none, or its policy is not valid.
         """
-        return cls(folder, load_policy(folder / "policy.toml"), clock)
+        return cls(folder, load_policy(folder / "policy.toml"), clock, keys or KeyRing())
 
     @property
     def policy_file(self) -> Path:
@@ -103,6 +144,11 @@ class SiteHome:
     def officer_key_file(self) -> Path:
         """The key that signs approvals."""
         return self.folder / "keys" / "officer.pem"
+
+    @property
+    def identity_folder(self) -> Path:
+        """What this site knows of who is who: its papers, and how to reach the coordinator."""
+        return self.folder / "identity"
 
     @property
     def records_file(self) -> Path:
@@ -150,11 +196,11 @@ class SiteHome:
 
     def site_key(self) -> Ed25519PrivateKey:
         """Read the site's key."""
-        return load_key(self.site_key_file)
+        return self.keys.key(self.site_key_file, SITE_KEY)
 
     def officer_key(self) -> Ed25519PrivateKey:
         """Read the officer's key."""
-        return load_key(self.officer_key_file)
+        return self.keys.key(self.officer_key_file, OFFICER_KEY)
 
     def ledger(self) -> Ledger:
         """Open the ledger, verifying all of it.
@@ -215,17 +261,4 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     Raises:
       OutputError: the place cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot be written: {error.strerror}", where=str(path), do="choose a folder that you may write"
-        ) from error
+    replace_file(path, data, mode=mode)

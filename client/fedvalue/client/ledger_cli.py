@@ -25,6 +25,7 @@ from fedvalue.client.governance.forecast import (
 )
 from fedvalue.client.governance.partitions import Partitions, site_secret
 from fedvalue.client.home import SiteHome, system_clock
+from fedvalue.client.opening import open_home
 from fedvalue.errors import FedValueError, PrivacyError, StudyInvalid
 from fedvalue.privacy import accounting
 from fedvalue.privacy.accounting import Budget
@@ -64,7 +65,7 @@ audit_app = typer.Typer(no_args_is_help=True, help="The site's audit log.")
 @ledger_app.command(DEFAULT)
 def show(home: Home, as_json: AsJson = False) -> None:
     """Show what is spent, reserved and left in each partition, after checking the chain and signatures."""
-    opened = SiteHome.open(home)
+    opened = open_home(home)
     with opened.ledger() as ledger:
         facts = {
             "epsilon": ledger.budget.epsilon, "delta": ledger.budget.delta,
@@ -116,7 +117,7 @@ def show_forecast(
     accounts: tuple[Account, ...] = ()
     budget = Budget(epsilon, delta) if epsilon is not None else None
     if home is not None:
-        with SiteHome.open(home).ledger() as ledger:
+        with open_home(home).ledger() as ledger:
             accounts, budget = ledger.accounts(), ledger.budget
     if budget is None:
         raise PrivacyError("say what there is", where="command line", do="give --home or --epsilon")
@@ -136,7 +137,7 @@ def close(
     why: Annotated[str, typer.Option(help="Reason, one line; it stays in the ledger.")] = "",
 ) -> None:
     """Close a study for good: what it never asked is free again, and it is never answered any more."""
-    opened = SiteHome.open(home)
+    opened = open_home(home)
     with opened.ledger() as ledger:
         found = {held.study_hash for held in ledger.reservations() if held.study_hash.startswith(study)}
         whole = found.pop() if len(found) == 1 and len(study) >= 8 else study
@@ -150,7 +151,7 @@ def backup(
     home: Home, out: Annotated[Path, typer.Argument(help="New file for the copy.", show_default=False)]
 ) -> None:
     """Copy the ledger as it stands to a new file. Save the store of first entries and its secret with it."""
-    with SiteHome.open(home).ledger() as ledger:
+    with open_home(home).ledger() as ledger:
         head = ledger.backup(out)
     typer.echo(f"copied to {out}: ends at {head.counter}, head {head.hash}")
 
@@ -164,7 +165,7 @@ def verify(home: Home, as_json: AsJson = False) -> None:
 
     The first line that does not hold is named; the exit status is 5.
     """
-    opened = SiteHome.open(home)
+    opened = open_home(home)
     found: dict[str, Any] = {}
     wrong: list[FedValueError] = []
     for name, check in (("audit", _check_audit), ("ledger", _check_ledger), ("first_entries", _check_store)):

@@ -17,11 +17,13 @@ from fedvalue.client.governance.partitions import site_secret
 from fedvalue.client.governance.receipts import Claim, Inquiry, PeerReceipt, Receipts, reopen
 from fedvalue.client.governance.recovery import Place, declare_lost, restore
 from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.identity import site_roster
+from fedvalue.client.opening import open_home
 from fedvalue.errors import LedgerError, RosterMismatch
 from fedvalue.privacy.accounting import Budget
 from fedvalue.secure_sum.thresholds import thresholds
 from fedvalue.study.model import Part
-from fedvalue.study.roster import SITE_ID, Roster, load_roster
+from fedvalue.study.roster import SITE_ID, Roster
 
 INQUIRY = "inquiry.json"
 
@@ -64,7 +66,8 @@ def ask(
     ] = None,
 ) -> None:
     """Make a fresh question for the peers, and print it: what have you seen of my ledger?"""
-    opened, sites = SiteHome.open(home), load_roster(roster)
+    opened = open_home(home)
+    sites = site_roster(opened, roster)
     limits = thresholds(len(sites.site), colluding=colluding, dropouts=dropouts)
     inquiry = Inquiry.fresh(opened.policy.site, sites, limits)
     question = Question(
@@ -78,7 +81,7 @@ def receipt(
     home: Home, question: Annotated[Path, typer.Argument(help="The peer's question.", show_default=False)]
 ) -> None:
     """Answer a peer's question: print what this site has seen of that peer's ledger, signed."""
-    opened, asked = SiteHome.open(home), _question(question)
+    opened, asked = open_home(home), _question(question)
     seen = Receipts.open(opened.receipts_file)
     try:
         said = seen.receipt(asked.site, asked.nonce, peer=opened.policy.site, key=opened.site_key())
@@ -90,9 +93,9 @@ def receipt(
 
 def reopened(home: Home, roster: RosterFile, receipts: ReceiptFiles) -> None:
     """Compare the ledger in place with what the peers have seen; changes nothing."""
-    opened = SiteHome.open(home)
+    opened = open_home(home)
     with opened.ledger() as ledger:
-        head = reopen(ledger, _receipts(receipts), _inquiry(opened, load_roster(roster)))
+        head = reopen(ledger, _receipts(receipts), _inquiry(opened, site_roster(opened, roster)))
     typer.echo(f"the peers have seen nothing that this ledger does not hold; it ends at {head.counter}")
 
 
@@ -103,7 +106,7 @@ def restored(
     receipts: ReceiptFiles,
 ) -> None:
     """Put a backup in the place of a lost ledger, if no peer has seen a later one."""
-    opened = SiteHome.open(home)
+    opened = open_home(home)
     head = restore(backup, _place(opened), _claims(opened, roster, receipts))
     AuditLog(opened.audit_file, opened.clock).write("ledger restored", counter=head.counter)
     typer.echo(f"restored: the ledger ends at {head.counter}, head {head.hash}")
@@ -111,7 +114,7 @@ def restored(
 
 def lost(home: Home, roster: RosterFile, receipts: ReceiptFiles, why: Why) -> None:
     """Begin a new ledger in which everybody who is in the store now counts as spent for life."""
-    opened = SiteHome.open(home)
+    opened = open_home(home)
     present = _present(opened)
     head = declare_lost(_place(opened), _claims(opened, roster, receipts), present=present, why=why)
     AuditLog(opened.audit_file, opened.clock).write("ledger lost", counter=head.counter)
@@ -139,7 +142,7 @@ def _present(home: SiteHome) -> list[str]:
 
 
 def _claims(home: SiteHome, roster: Path, receipts: list[Path]) -> tuple[Claim, ...]:
-    return _inquiry(home, load_roster(roster)).accepted(_receipts(receipts))
+    return _inquiry(home, site_roster(home, roster)).accepted(_receipts(receipts))
 
 
 def _inquiry(home: SiteHome, roster: Roster) -> Inquiry:

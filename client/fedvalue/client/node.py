@@ -26,7 +26,9 @@ from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.journal import DurableJournal
 from fedvalue.client.governance.receipts import Receipts
 from fedvalue.client.home import Clock, SiteHome, system_clock
+from fedvalue.client.identity import load_identity, state_of
 from fedvalue.client.node_receipts import NodeReceipts
+from fedvalue.client.pace import paced
 from fedvalue.client.private_share import private_share
 from fedvalue.errors import (
     FedValueError,
@@ -37,6 +39,7 @@ from fedvalue.errors import (
     PolicyForbids,
     Refusal,
     RosterMismatch,
+    SignatureInvalid,
     SiteFault,
 )
 from fedvalue.evidence import statements
@@ -58,6 +61,8 @@ from fedvalue.strategies.secure_aggregation.private_sum.agreed import Agreed, Ch
 from fedvalue.strategies.secure_aggregation.private_sum.site import SiteProtocol
 from fedvalue.study import signature
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
+from fedvalue.study.identity.ends import warnings
+from fedvalue.study.passphrases import Ask, KeyRing, nobody
 
 LOCK = ".node"
 """File in the home that a running node holds: two nodes would be two answers to one question."""
@@ -73,6 +78,7 @@ class SiteNode:
         *,
         noise: NoiseSource | None = None,
         entropy: Entropy = os.urandom,
+        ask: Ask = nobody,
     ) -> None:
         """Start the node of the home at ``folder``; no other may run on it.
 
@@ -81,14 +87,17 @@ class SiteNode:
           clock: Tells the time.
           noise: Source of privacy noise; None takes the operating system's.
           entropy: Where the secrets of the private sum come from.
+          ask: Gives the passphrase of the site's key, once, if it is under one.
 
         Raises:
+          PassphraseWrong: the site's key does not open.
           LedgerBusy: another node runs on this home.
           LedgerError: the journal or the receipts cannot be opened.
           StudyInvalid: there is no home, or its policy is not valid.
         """
-        self._folder, self._clock = folder, clock
+        self._folder, self._clock, self._keys = folder, clock, KeyRing(ask)
         home = self._home()
+        home.site_key()  # whoever has to be asked is asked now, and not by a message
         self._unlock = weakref.finalize(self, os.close, _lock(folder))
         self._noise = noise or SystemNoise()
         self._known: dict[str, tuple[bytes, ApprovedStudy]] = {}
@@ -99,6 +108,7 @@ class SiteNode:
         except BaseException:
             self._unlock()
             raise
+        self._start = NodeReceipts(self._home, self._found, self._receipts, entropy)
         self._protocol = SiteProtocol(
             home.policy.site,
             home.site_key(),
@@ -106,7 +116,7 @@ class SiteNode:
             self._contribute,
             self._journal,
             entropy=entropy,
-            receipts=NodeReceipts(self._home, self._found, self._receipts, entropy),
+            receipts=self._start,
         )
 
     def close(self) -> None:
@@ -124,6 +134,16 @@ class SiteNode:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return a line for everything of this site's papers that has ended, ends soon, or does not hold."""
+        home = self._home()
+        if home.policy.simulation:
+            return ()
+        try:
+            return warnings(load_identity(home).endings(), self._clock())
+        except (Refusal, SignatureInvalid) as error:
+            return (f"{error.code}: {error}; nothing is answered",)
 
     def answer(self, message_type: str, content: RecordDict) -> RecordDict:
         """Answer one message; never raises for what a message or the site's data hold."""
@@ -149,14 +169,16 @@ class SiteNode:
         if found.plan.roster_hash != request.roster_hash:
             raise RosterMismatch("the coordinator names another roster than the approved one")
         in_force(found.study, home)
+        found.standing(home)
         if isinstance(request, EnrolRequest):
             return _enrolled(home, found, request)
-        with home.locked():  # a retransmission waits for the answer it repeats; so does a withdrawal
+        # a retransmission waits for the answer it repeats; so does a withdrawal
+        with home.locked(), paced(home.policy.period):
             return clear_share(home, self._found(request.study_hash), request, self._noise)
 
     def _home(self) -> SiteHome:
         """The home as it is now: a changed policy holds from the next message on."""
-        return SiteHome.open(self._folder, self._clock)
+        return SiteHome.open(self._folder, self._clock, self._keys)
 
     def _found(self, study_hash: str) -> ApprovedStudy:
         """The approved study, checked anew only if a byte of what it rests on has changed."""
@@ -167,22 +189,27 @@ class SiteNode:
             if known is not None and state is not None and known[0] == state:
                 return known[1]
         found = approved(home, study_hash)
-        if state is not None:
+        if state is not None and state == _state(home, study_hash):  # nobody approved anew in between
             with self._guard:
                 self._known[study_hash] = (state, found)
         return found
 
     def _agreed(self, study_hash: str) -> Agreed:
-        found = self._found(study_hash)
-        in_force(found.study, self._home())
+        found, home = self._found(study_hash), self._home()
+        in_force(found.study, home)
+        lapsed = found.standing(home)
         if CLEAR_SUM in found.approval.unsafe:
             raise PolicyForbids("the officer approved a sum in clear, and its price, for this study")
-        return agreed_on(found.plan, found.roster, unsafe_exact=NO_NOISE in found.approval.unsafe)
+        exact = NO_NOISE in found.approval.unsafe
+        return agreed_on(found.plan, found.roster, unsafe_exact=exact, lapsed=lapsed)
 
     def _contribute(self, asked: RoundSpecification, h: bytes) -> ChargedShare:
         home = self._home()
-        with home.locked():  # a withdrawal waits for the release under way
-            return private_share(home, self._found(asked.settings.study_hash), asked, h, self._noise)
+        # A withdrawal waits for the release under way. The pace is kept in here, where the protocol takes one
+        # step at a time: else another message would be kept for as long as the rows took.
+        with home.locked(), paced(home.policy.period):
+            found = self._found(asked.settings.study_hash)
+            return private_share(home, found, asked, h, self._noise, start=self._start)
 
 
 def _enrolled(home: SiteHome, found: ApprovedStudy, request: EnrolRequest) -> EnrolReply:
@@ -196,7 +223,8 @@ def _enrolled(home: SiteHome, found: ApprovedStudy, request: EnrolRequest) -> En
         site=site,
     )
     signed = signature.sign(statement, home.site_key(), "site")
-    return EnrolReply(site, found.approval.model_dump_json(), signed.model_dump_json())
+    certificate = "" if found.identity is None else found.identity.pem
+    return EnrolReply(site, found.approval.model_dump_json(), signed.model_dump_json(), certificate)
 
 
 def _refuse(audit: AuditLog, name: str, error: FedValueError) -> Refused:
@@ -222,6 +250,7 @@ def _state(home: SiteHome, study_hash: str) -> bytes | None:
             state.update(hashlib.sha256(content).digest())
         for path in (home.officer_public_file, home.site_key_file):
             state.update(hashlib.sha256(path.read_bytes()).digest())
+        state.update(state_of(home))
     except (OSError, ValueError):
         return None
     return state.digest()

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pydantic import ValidationError
 
 from fedvalue.client.governance.approvals import ApprovedStudy
-from fedvalue.client.governance.receipts import Inquiry, PeerReceipt, Receipts, needed, reopen
+from fedvalue.client.governance.ledger import Head, Ledger
+from fedvalue.client.governance.receipts import (
+    Claim,
+    Inquiry,
+    PeerReceipt,
+    Receipts,
+    needed,
+    reopen,
+    require_latest,
+)
 from fedvalue.client.home import SiteHome
 from fedvalue.errors import SiteClosed
 
@@ -40,17 +49,24 @@ class NodeReceipts:
         """
         self._home, self._found, self._store = home, found, store
         self._nonce = entropy(32)
-        self._open = threading.Event()
+        self._guard = threading.Lock()
+        self._open: set[str] = set()
+        self._latest: Head | None = None
 
-    def require_open(self) -> None:
-        """Refuse while this process has not had its receipts.
+    def require_open(self, roster_hash: str) -> None:
+        """Refuse while this process has not had its receipts from the peers of a roster.
+
+        Args:
+          roster_hash: SHA-256 of the roster of the study that asks.
 
         Raises:
           SiteClosed: it has not.
         """
-        if not self._open.is_set():
+        with self._guard:
+            heard = roster_hash in self._open
+        if not heard:
             raise SiteClosed(
-                "the site was started and its peers have not said yet what they saw of its ledger",
+                "the site was started and this study's peers have not said yet what they saw of its ledger",
                 do="the coordinator asks them; nothing is answered until then",
             )
 
@@ -74,8 +90,27 @@ class NodeReceipts:
         home, found = self._home(), self._found(study_hash)
         inquiry = Inquiry(home.policy.site, self._nonce.hex(), found.roster, needed(found.plan.thresholds))
         with home.ledger() as ledger:
-            reopen(ledger, _read(receipts), inquiry)
-        self._open.set()
+            self.require_held(ledger)
+            head = reopen(ledger, _read(receipts), inquiry)
+        with self._guard:
+            self._open.add(found.plan.roster_hash)
+        self.held(head)
+
+    def held(self, head: Head) -> None:
+        """Remember the end of the ledger as this process has seen it."""
+        with self._guard:
+            if self._latest is None or self._latest.counter < head.counter:
+                self._latest = head
+
+    def require_held(self, ledger: Ledger) -> None:
+        """Refuse a ledger that was put back to an older copy under this process.
+
+        Raises:
+          LedgerRolledBack: it does not hold what this process has seen of it.
+        """
+        with self._guard:
+            claims = [] if self._latest is None else [Claim("this process", self._latest)]
+        require_latest(ledger, claims)
 
 
 def _read(receipts: Sequence[bytes]) -> Iterator[PeerReceipt]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import socket as sockets
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import grpc
-from flwr.app import ConfigRecord, RecordDict
+from flwr.app import RecordDict
 
-from fedvalue.errors import MessageInvalid, OutputError, SiteUnreachable
+from fedvalue.errors import MessageInvalid, OutputError, SiteFault, SiteUnreachable
 from fedvalue.protos.v1 import site_node_pb2 as pb
 from fedvalue.protos.v1 import site_node_pb2_grpc as rpc
-from fedvalue.strategies.secure_aggregation.messages import RECORD, Refused, Wire
+from fedvalue.strategies.secure_aggregation.fields import content_of, fields_of
+from fedvalue.strategies.secure_aggregation.messages import Refused, Wire
 
 ANY_LENGTH = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 """A vector of ten million words is one message; the socket is this machine's own."""
@@ -74,49 +74,18 @@ def serving(answer: Answer, socket: Path) -> grpc.Server:
     return server
 
 
-def fields_of(content: RecordDict) -> list[pb.NodeField]:
-    """Return the fields of a message's one record.
-
-    Raises:
-      MessageInvalid: another shape, or a value that is no text, whole number or bytes.
-    """
-    record = content.config_records.get(RECORD) if len(content) == 1 else None
-    if record is None:
-        raise MessageInvalid("the message does not parse")
-    return [_field(name, value) for name, value in record.items()]
-
-
-def content_of(fields: Iterable[pb.NodeField]) -> RecordDict:
-    """Return the message whose fields these are."""
-    values: dict[str, Any] = {}
-    for each in fields:
-        kind = each.WhichOneof("value")
-        if kind is None or each.name in values:
-            return RecordDict()
-        values[each.name] = getattr(each, kind)
-    return RecordDict({RECORD: ConfigRecord(values)})
-
-
-def _field(name: str, value: object) -> pb.NodeField:
-    try:
-        if isinstance(value, str):
-            return pb.NodeField(name=name, text=value)
-        if isinstance(value, bytes):
-            return pb.NodeField(name=name, data=value)
-        if type(value) is int:
-            return pb.NodeField(name=name, number=value)
-    except ValueError as error:
-        raise MessageInvalid("a value of the message cannot be carried") from error
-    raise MessageInvalid("a value of the message is of another type")
-
-
 class _Servicer(rpc.SiteNodeServicer):
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     def Answer(self, request: pb.Asked, context: grpc.ServicerContext) -> pb.Answered:  # noqa: N802 (protobuf)
         del context
-        return pb.Answered(fields=fields_of(self._answer(request.message_type, content_of(request.fields))))
+        try:
+            fields = fields_of(self._answer(request.message_type, content_of(request.fields)))
+        except Exception:
+            # gRPC would pass on the text of whatever escapes here.
+            fields = fields_of(Wire.pack(Refused(SiteFault.code)))
+        return pb.Answered(fields=fields)
 
 
 def _make_room(socket: Path) -> None:

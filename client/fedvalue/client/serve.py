@@ -15,6 +15,7 @@ from types import FrameType
 from fedvalue.client.home import SOCKET
 from fedvalue.client.node import SiteNode
 from fedvalue.client.relay import serving
+from fedvalue.study.passphrases import Ask, nobody
 
 GRACE = 5.0
 """Seconds that answers under way get when the node is stopped."""
@@ -22,15 +23,18 @@ GRACE = 5.0
 PR_SET_DUMPABLE = 4
 
 
-def serve_node(folder: Path, socket: Path | None, *, told: Callable[[str], None]) -> None:
+def serve_node(folder: Path, socket: Path | None, *, told: Callable[[str], None], ask: Ask = nobody) -> None:
     """Answer on the socket of a site's home until SIGTERM or SIGINT.
 
     Args:
       folder: The site's home.
       socket: Where to listen; None takes the home's own.
-      told: Gets one line when the node is ready and one when it has stopped.
+      told: Gets one line when the node is ready, one for everything that ends soon, and one when it has
+        stopped.
+      ask: Gives the passphrase of the site's key, once, if it is under one.
 
     Raises:
+      PassphraseWrong: the site's key does not open.
       LedgerBusy: another node runs on this home.
       OutputError: the socket cannot be made.
       FedValueError: the home cannot be opened.
@@ -45,9 +49,11 @@ def serve_node(folder: Path, socket: Path | None, *, told: Callable[[str], None]
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     path = socket or folder / SOCKET
     try:
-        with SiteNode(folder) as node:
+        with SiteNode(folder, ask=ask) as node:
             server = serving(node.answer, path)
             told(f"answering on {path}")
+            for line in node.warnings():
+                told(f"warning: {line}")
             stop.wait()
             server.stop(GRACE).wait()
             with suppress(FileNotFoundError):

@@ -47,6 +47,8 @@ class Cohort:
       numbers: Variable name to its value, NaN where unknown, shape ``(n,)``.
       binary: Endpoint name to outcome.
       survival: Endpoint name to outcome.
+      lost: The step of the selection that left out each patient of the site who is not in, counted from 0 as
+        the study lists them (the index, then what is required, then what is excluded), shape ``(lost,)``.
     """
 
     patients: int
@@ -54,6 +56,7 @@ class Cohort:
     numbers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     binary: Mapping[str, BinaryOutcome] = field(default_factory=dict)
     survival: Mapping[str, SurvivalOutcome] = field(default_factory=dict)
+    lost: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def pool(cohorts: list[Cohort]) -> Cohort:
@@ -72,4 +75,5 @@ def pool(cohorts: list[Cohort]) -> Cohort:
             )
             for k in first.survival
         },
+        np.concatenate([c.lost for c in cohorts]),
     )

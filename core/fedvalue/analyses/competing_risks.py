@@ -116,7 +116,7 @@ class CompetingRisksByGroup:
         if not exact:
             noise = np.tile(prefix.noise_to_cells(k) * math.sqrt(variance), (1, kinds))
         found = []
-        for g, table in enumerate(self.curves.risk_only(released["at_risk"], exact)):
+        for g, table in enumerate(self.curves.risk_only(released["at_risk"], exact, groups)):
             by_kind = np.array([prefix.decode(total[g, kind], gamma) for kind in range(kinds)])
             if exact:
                 by_kind = np.rint(by_kind)

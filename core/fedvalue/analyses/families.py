@@ -20,9 +20,15 @@ _FAR = 500.0
 
 
 def predictor(rows: Array, coefficients: Array) -> Array:
-    """Return the linear predictor, kept where its exponential is finite, shape ``(n,)``."""
+    """Return the linear predictor, kept where its exponential is finite, shape ``(n,)``.
+
+    A row's number does not depend on the rows beside it, to the last bit. A matrix product rounds a row by
+    where it stands, and coefficients near 1e15 that cancel would make one patient's absence move others.
+    """
+    eta = np.zeros(len(rows))
     with np.errstate(over="ignore", invalid="ignore"):
-        eta = rows @ coefficients
+        for column, coefficient in zip(rows.T, coefficients, strict=True):
+            eta += column * coefficient
     return np.clip(np.nan_to_num(eta, nan=0.0, posinf=_FAR, neginf=-_FAR), -_FAR, _FAR)
 
 
@@ -36,6 +42,10 @@ class Family(Protocol):
     @property
     def rounds(self) -> int:
         """How many releases a coefficient table takes."""
+
+    @property
+    def kept_from(self) -> int:
+        """First round whose estimate counts under noise."""
 
     @property
     def curved(self) -> frozenset[int]:
@@ -100,6 +110,7 @@ class Logistic:
 
     name: str = "logistic"
     rounds: int = 6
+    kept_from: int = 3
     curved: frozenset[int] = frozenset({2, 3, 6})
     disperses: bool = False
     link: Literal["logit", "log"] = "logit"
@@ -122,8 +133,8 @@ class Logistic:
 
     def weight(self, eta: Array) -> Array:
         """See `Family`."""
-        p: Array = 1 / (1 + np.exp(-eta))
-        return 4 * p * (1 - p)
+        p = 1 / (1 + np.exp(-eta))
+        return np.asarray(4 * p * (1 - p), dtype=np.float64)
 
     def pearson(self, outcome: Array, eta: Array) -> Array:
         """Not used: a binary outcome has no dispersion."""
@@ -144,6 +155,7 @@ class Poisson:
     largest_pearson: float
     name: str = "poisson"
     rounds: int = 8
+    kept_from: int = 5
     curved: frozenset[int] = frozenset({2, 3, 4, 8})
     disperses: bool = True
     link: Literal["logit", "log"] = "log"
@@ -174,7 +186,8 @@ class Poisson:
     def pearson(self, outcome: Array, eta: Array) -> Array:
         """See `Family`."""
         mean = np.clip(np.exp(eta), 1e-12, 1.0)
-        return np.minimum((outcome - mean) ** 2 / mean / self.largest_pearson, 1.0)
+        squared = np.square(outcome - mean) / mean / self.largest_pearson
+        return np.asarray(np.minimum(squared, 1.0), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +203,7 @@ class Gamma:
     largest: float
     name: str = "gamma"
     rounds: int = 8
+    kept_from: int = 5
     curved: frozenset[int] = frozenset()
     disperses: bool = True
     link: Literal["logit", "log"] = "log"
@@ -219,4 +233,4 @@ class Gamma:
 
     def pearson(self, outcome: Array, eta: Array) -> Array:
         """See `Family`."""
-        return self.residual(outcome, eta) ** 2
+        return np.square(self.residual(outcome, eta))

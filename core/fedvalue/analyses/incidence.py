@@ -131,7 +131,8 @@ def _sampling(values: Array, before: Array, hazard: Array, total: Array, alive: 
     first += (values**2 * greenwood).cumsum()
     second = (before**2 * hazard * (1.0 - hazard) / n).cumsum()
     third = 2 * (values * cross.cumsum() - (values * cross).cumsum())
-    return np.maximum(first + second - third, 0.0)
+    found: Array = np.maximum(first + second - third, 0.0)
+    return found
 
 
 def _area_sampling(

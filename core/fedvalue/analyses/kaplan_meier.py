@@ -60,7 +60,8 @@ class KaplanMeierByGroup:
         return ":".join(("kaplan_meier", self.endpoint, *self.groups.by))
 
     @property
-    def _half(self) -> bool:
+    def half(self) -> bool:
+        """True on grids wider than a day: people inside an interval count for half of it."""
         return self.edges[1] - self.edges[0] > 1.0 + 1e-9
 
     def rounds(self) -> tuple[Ask, ...]:
@@ -125,7 +126,7 @@ class KaplanMeierByGroup:
             )
             entered = np.searchsorted(edges, np.where(counts, start, 0.0), side="left")
             left = np.clip(np.searchsorted(edges, np.where(counts, stop, 1.0), side="left") - 1, 0, k)
-        counts &= entered <= (left + 1 if self._half else left)
+        counts &= entered <= (left + 1 if self.half else left)
         return entered.astype(np.int64), left.astype(np.int64), event, counts & (entered <= k)
 
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
@@ -147,7 +148,7 @@ class KaplanMeierByGroup:
                 for s in strata
             ]  # fmt: skip
             notes += said
-        if self._half:
+        if self.half:
             notes.append(
                 "People who enter or leave inside an interval count for half of it (actuarial estimate)."
             )
@@ -156,22 +157,22 @@ class KaplanMeierByGroup:
             strata=tuple(strata), notes=tuple(notes),
         )  # fmt: skip
 
-    def tables(self, released: NoisySum, exact: bool) -> list[RiskTable]:
-        """Decode a release into one risk table a group."""
-        k, count = len(self.edges) - 1, len(self.groups.names)
+    def tables(self, released: NoisySum, exact: bool, groups: int | None = None) -> list[RiskTable]:
+        """Decode a release into one risk table a group, of the first ``groups`` if not of all."""
+        k, count = len(self.edges) - 1, len(self.groups.names) if groups is None else groups
         events = released["events"]
         noise = np.zeros((k, 0)) if exact else prefix.noise_to_cells(k) * math.sqrt(events.variance)
         tables = []
-        for g, table in enumerate(self.risk_only(released["at_risk"], exact)):
+        for g, table in enumerate(self.risk_only(released["at_risk"], exact, count)):
             happened = prefix.decode(events.total.reshape(count, k)[g], events.gamma)
             if exact:
                 happened = np.rint(happened)
             tables.append(replace(table, events=happened, events_noise=noise))
         return tables
 
-    def risk_only(self, risk: NoisyBlock, exact: bool) -> list[RiskTable]:
-        """Decode the numbers at risk into one table a group, without its events."""
-        k, count = len(self.edges) - 1, len(self.groups.names)
+    def risk_only(self, risk: NoisyBlock, exact: bool, count: int) -> list[RiskTable]:
+        """Decode the numbers at risk of ``count`` groups into one table each, without its events."""
+        k = len(self.edges) - 1
         noise = np.zeros((k + 1, 0))
         if not exact:
             to_steps = prefix.noise_to_cells(k + 1) * math.sqrt(risk.variance)
@@ -183,7 +184,7 @@ class KaplanMeierByGroup:
             if exact:
                 at_risk = np.rint(at_risk)
             tables.append(
-                RiskTable(np.asarray(self.edges), at_risk, np.zeros(k), noise, np.zeros((k, 0)), self._half)
+                RiskTable(np.asarray(self.edges), at_risk, np.zeros(k), noise, np.zeros((k, 0)), self.half)
             )
         return tables
 

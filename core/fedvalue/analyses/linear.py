@@ -18,7 +18,7 @@ from fedvalue.analyses import newton
 from fedvalue.analyses.analysis import Ask, Scaling, SumOf, Terms
 from fedvalue.analyses.coefficients import Model, stratum
 from fedvalue.analyses.cohort import Cohort
-from fedvalue.analyses.design import Design, noise_size, packed, packed_size, unpacked
+from fedvalue.analyses.design import Design, packed, packed_size, unpacked
 from fedvalue.analyses.estimate import Conclusion, Released
 from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.analyses.newton import Fitted
@@ -94,18 +94,16 @@ class LinearModel:
         gram = unpacked(told["curvature"].values, p)
         noise = told["curvature"].variance
         lifted = newton.lifted(gram, noise if self.prediction else 0.0)
-        inverse = np.linalg.inv(lifted)
+        inverse = np.linalg.inv(lifted).astype(np.float64)
         score = told["score"].values
-        beta = inverse @ score
-        smallest = float(np.linalg.eigvalsh(gram).min())
-        largest = float(np.abs(np.linalg.eigvalsh(gram)).max())
-        ratio = noise_size(p, noise) / smallest if smallest > 1e-9 * largest else np.inf
+        beta: Array = inverse @ score
+        ratio = newton.noise_ratio(gram, noise)
         residual = float(told["square"].values[0] - 2 * beta @ score + beta @ gram @ beta)
         degrees = max(patients - p, 1.0)
         squared = float(beta @ beta)
         spread = told["square"].variance + 4 * squared * told["score"].variance + squared**2 * noise
         privacy = newton.surrogate_privacy(inverse, beta, told["score"].variance, noise)
-        fitted = Fitted(beta, gram, privacy, float(ratio), 0.0, 0.0)
+        fitted = Fitted(beta, gram, privacy, ratio, 0.0, 0.0)
         model = Model(
             name=EVERYBODY, columns=self.design.names, fitted=fitted, patients=patients,
             patients_variance=2 * counts.variance, to_units=self.design.to_units(), unit=self.outcome.unit,

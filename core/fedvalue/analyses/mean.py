@@ -8,7 +8,7 @@ coordinate of each block of `moments`; every block has the bound 1. Catalogue st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +19,7 @@ from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.analyses.estimate import Conclusion, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY, Groups
+from fedvalue.analyses.hierarchy import Hierarchy
 from fedvalue.analyses.moments import Sums, chebyshev
 from fedvalue.analyses.quantity import Quantity
 from fedvalue.analyses.score import Noise, Sampling, ratio, refused, share
@@ -41,10 +42,12 @@ class MeanByGroup:
     Attributes:
       quantity: What is averaged.
       groups: Public groups.
+      hierarchy: Along which small groups join.
     """
 
     quantity: Quantity
     groups: Groups
+    hierarchy: Hierarchy = field(default_factory=Hierarchy)
 
     @property
     def label(self) -> str:
@@ -79,8 +82,11 @@ class MeanByGroup:
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
         """Turn noisy sums into means and spreads with intervals, group by group, and for everybody."""
         released = sum_of(self.rounds()[0])
-        names, count = self.groups.names, len(self.groups.names)
-        strata = [self._stratum(name, released, [g], terms) for g, name in enumerate(names)]
+        count = len(self.groups.names)
+        least = 1.0 if terms.exact else float(terms.min_patients)
+        known = released["patients"].values.reshape(-1, 2)[:, 0].tolist()
+        together = self.hierarchy.joined(self.groups, known, least)
+        strata = [self._stratum(one.name, released, list(one.members), terms) for one in together]
         if self.groups.by:
             strata.append(self._stratum(EVERYBODY, released, list(range(count)), terms))
         return Conclusion(

@@ -8,7 +8,7 @@ all rounds together (our derivation). Without noise the last one stands alone: i
 likelihood to the square of the last step.
 
 A noisy curvature is lifted where its eigenvalues fall below the size of its noise, so that steps stay short;
-where that noise exceeds a third of the smallest eigenvalue there is no table, but what would do.
+where `noise_ratio` exceeds a third there is no table, but what would do.
 
 Boehning, D., Lindsay, B. G. Monotonicity of quadratic-approximation algorithms. Annals of the Institute of
 Statistical Mathematics 40 (1988) 641-663. McCullagh, Nelder (1989), section 2.5.
@@ -27,9 +27,6 @@ from fedvalue.analyses.design import noise_size, noise_times
 Array = NDArray[np.float64]
 FARTHEST = 60.0
 """Largest coefficient that a step may reach, for columns between -1 and 1: e^60 is no odds ratio."""
-
-KEPT_FROM = 3
-"""First round whose estimate is used under noise: by then the steps are of the size of the noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,7 @@ class Fitted:
       coefficients: Shape ``(p,)``.
       information: H at them, shape ``(p, p)``; its inverse times the dispersion is the sampling covariance.
       privacy: Covariance by privacy noise, shape ``(p, p)``.
-      noise_ratio: Size of the curvature's noise over its smallest eigenvalue; infinite where that is not
-        positive.
+      noise_ratio: See the function of that name.
       scatter: Root of the sum over patients of the squared noise of one round in the linear predictor.
       restless: How far the last step was: without noise in coefficients, else in standard errors.
     """
@@ -106,13 +102,19 @@ def begin(start: Array, curvature: Array, variance: float) -> Search:
     return Search(at, (), (), curvature, variance, lifted(curvature, variance))
 
 
-def step(search: Search, told: Told) -> Search:
-    """Take one Newton step with what a round told."""
+def step(search: Search, told: Told, *, sharpen: bool = True) -> Search:
+    """Take one Newton step with what a round told.
+
+    Args:
+      search: So far.
+      told: By the round at ``search.at``.
+      sharpen: False where the rounds before and after are not of one function.
+    """
     curvature, variance, working = search.curvature, search.curvature_variance, search.working
     if told.curvature is not None:
         curvature, variance = told.curvature, told.curvature_variance
         working = lifted(curvature, variance)
-    elif told.score_variance == 0 and search.told:
+    elif sharpen and told.score_variance == 0 and search.told:
         working = _secant(working, search.at - search.asked_at[-1], search.told[-1].score - told.score)
     move = np.linalg.solve(working, told.score)
     longest = float(np.abs(move).max(initial=0.0))
@@ -140,30 +142,52 @@ def _secant(curvature: Array, moved: Array, fell: Array) -> Array:
     return updated if values[0] > 1e-8 * values[-1] else curvature
 
 
-def finish(search: Search, *, exact: bool) -> Fitted:
-    """Return the fit after the last round."""
-    information, variance = _information(search, exact=exact)
-    smallest = float(np.linalg.eigvalsh(information).min())
-    largest = float(np.abs(np.linalg.eigvalsh(information)).max())
-    noise = noise_size(len(information), variance)
-    ratio = noise / smallest if smallest > 1e-9 * largest else math.inf
+def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) -> Fitted:
+    """Return the fit after the last round.
+
+    Args:
+      search: After the last round.
+      exact: True without noise.
+      kept_from: First round whose estimate counts under noise: by then steps are of the size of the noise.
+      nuisance: How many coefficients at the front are only there to be profiled out.
+    """
+    whole, variance = _information(search, exact=exact)
+    inverse = np.linalg.inv(lifted(whole, variance))
+    information = whole if nuisance == 0 else np.linalg.inv(inverse[nuisance:, nuisance:])
+    ratio = noise_ratio(information, variance)
     if exact:
-        last = search.at - search.asked_at[-1]
+        last = (search.at - search.asked_at[-1])[nuisance:]
         nothing = np.zeros_like(information)
-        return Fitted(search.at, information, nothing, ratio, 0.0, float(np.abs(last).max()))
-    inverse = np.linalg.inv(lifted(information, variance))
+        return Fitted(search.at[nuisance:], information, nothing, ratio, 0.0, float(np.abs(last).max()))
+    inverse = inverse[nuisance:]
     estimates = np.array(
-        [at + inverse @ told.score for at, told in zip(search.asked_at, search.told, strict=True)]
+        [at[nuisance:] + inverse @ told.score for at, told in zip(search.asked_at, search.told, strict=True)]
     )
-    kept = slice(min(KEPT_FROM - 2, len(estimates) - 1), None)  # the first of `told` is round 2
+    kept = slice(min(kept_from - 2, len(estimates) - 1), None)  # the first of `told` is round 2
     precision = np.array([1 / told.score_variance for told in search.told])[kept]
     mean = precision @ estimates[kept] / precision.sum()
-    squared = inverse @ inverse
+    squared = inverse @ inverse.T
     one = squared * search.told[-1].score_variance
     apart = estimates[-1] - mean
-    restless = math.sqrt(float(apart @ np.linalg.solve(inverse + one, apart)))
+    restless = math.sqrt(float(apart @ np.linalg.solve(np.linalg.inv(information) + one, apart)))
     scatter = math.sqrt(max(float(np.trace(one @ information)), 0.0))
     return Fitted(mean, information, squared / precision.sum(), ratio, scatter, restless)
+
+
+def noise_ratio(information: Array, variance: float) -> float:
+    """Return how large the noise is along the direction that is known least, over what is known of it.
+
+    Along any one direction the noise has the standard deviation of a packed number; of many columns its
+    largest eigenvalue counts too, a third of it. Infinite where a direction is not known at all.
+
+    Args:
+      information: H, shape ``(p, p)``.
+      variance: Noise variance of its packed numbers.
+    """
+    values = np.linalg.eigvalsh(information)
+    if values[0] <= 1e-9 * float(np.abs(values).max()):
+        return math.inf
+    return max(math.sqrt(variance), noise_size(len(information), variance) / 3) / float(values[0])
 
 
 def _information(search: Search, *, exact: bool) -> tuple[Array, float]:

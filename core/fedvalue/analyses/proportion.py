@@ -12,7 +12,7 @@ American Statistical Association 22 (1927) 209-212. The privacy term is our deri
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
@@ -23,6 +23,7 @@ from fedvalue.analyses.analysis import Ask, NoisyBlock, Scaling, SumOf, Terms
 from fedvalue.analyses.cohort import BinaryOutcome, Cohort
 from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY, Groups
+from fedvalue.analyses.hierarchy import Hierarchy
 from fedvalue.privacy.release import Block
 
 CELLS = ("success", "failure", "missing")
@@ -37,11 +38,13 @@ class ProportionByGroup:
       endpoint: Name of a binary endpoint.
       groups: Public groups.
       missing: What a missing outcome counts as.
+      hierarchy: Along which small groups join.
     """
 
     endpoint: str
     groups: Groups
     missing: Literal["non_response", "exclude"]
+    hierarchy: Hierarchy = field(default_factory=Hierarchy)
 
     @property
     def label(self) -> str:
@@ -65,9 +68,13 @@ class ProportionByGroup:
         """Turn noisy counts into proportions with intervals, group by group, and for everybody."""
         block = sum_of(self.rounds()[0])["cells"]
         table = block.values.reshape(len(self.groups.names), len(CELLS))
+        counted = table if self.missing == "non_response" else table[:, :2]
+        least = 1.0 if terms.exact else float(terms.min_patients)
         strata = [
-            self._stratum(name, row, block.variance, terms)
-            for name, row in zip(self.groups.names, table, strict=True)
+            self._stratum(
+                one.name, table[list(one.members)].sum(axis=0), block.variance * len(one.members), terms
+            )
+            for one in self.hierarchy.joined(self.groups, counted.sum(axis=1).tolist(), least)
         ]
         if self.groups.by:
             pooled = table.sum(axis=0)

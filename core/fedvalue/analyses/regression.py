@@ -97,7 +97,7 @@ class RegressionModel:
                 blocks.append(
                     (Block(f"{part.name}curvature", packed_size(p), longest**2, counting=False), one)
                 )
-            if part.family.disperses and number >= newton.KEPT_FROM:
+            if part.family.disperses and number >= part.family.kept_from:
                 blocks.append((Block(f"{part.name}pearson", 1, one, counting=False), SMALL))
         if number == 1:
             blocks.append((Block("counts", len(COUNTS), one, counting=True), SMALL))
@@ -118,7 +118,11 @@ class RegressionModel:
             found = {"counts": counts_of(values, counted)} if "counts" in asked else {}
             for number, model in enumerate(self.parts):
                 mine = counted & (values > 0) if model.who == "above 0" else counted
-                y = values / self.outcome.largest if model.outcome == "value" else 1.0 * (values > 0)
+                y = (
+                    values / self.outcome.largest
+                    if model.outcome == "value"
+                    else (values > 0).astype(np.float64)
+                )
                 weight = weights * mine
                 at = None if public is None else public[number]
                 found |= _rows(model, asked, matrix, weight, y, at)
@@ -161,7 +165,7 @@ class RegressionModel:
         curvature, family = first[f"{part.name}curvature"], part.family
         gram, weight = unpacked(curvature.values, len(self.design.names)), family.start_weight
         score = first[f"{part.name}score"].values
-        solved = np.linalg.solve(newton.lifted(gram, curvature.variance), score)
+        solved = np.linalg.solve(newton.lifted(gram, curvature.variance), score).astype(np.float64)
         if family.link == "logit":
             return newton.begin(solved / weight, gram * weight, curvature.variance * weight**2)
         if not solved[0] > 0:
@@ -191,7 +195,7 @@ class RegressionModel:
         if search is not None and self.prediction:
             fitted = _surrogate(search, first[f"{part.name}score"].variance)
         elif search is not None:
-            fitted = newton.finish(search, exact=terms.exact)
+            fitted = newton.finish(search, exact=terms.exact, kept_from=family.kept_from)
         dispersion, variance = 1.0, 0.0
         if family.disperses and pearson:
             used = pearson[-1:] if terms.exact else pearson
@@ -235,6 +239,7 @@ def _rows(
 
 def _surrogate(search: Search, score: float) -> newton.Fitted:
     """The fit after one release, with its privacy covariance."""
-    inverse = np.linalg.inv(newton.lifted(search.curvature, search.curvature_variance))
+    lifted = newton.lifted(search.curvature, search.curvature_variance)
+    inverse = np.linalg.inv(lifted).astype(np.float64)
     privacy = newton.surrogate_privacy(inverse, search.at, score, search.curvature_variance)
     return newton.Fitted(search.at, search.curvature, privacy, 0.0, 0.0, 0.0)

@@ -2,9 +2,9 @@
 
     dC = mean cost of the first - mean cost of the second;  dE likewise
 
-A patient is in one arm and each arm's sums have noise of their own, so variances and covariances add. Nothing
-is adjusted: the difference is the effect of treatment only where arms were assigned by chance or are alike, and
-the conclusion says so. An arm without estimates leaves the difference without one, for the same reason.
+A patient is in one arm and each arm's sums have noise of their own, so variances and covariances add.
+Nothing is adjusted: the difference is the effect of treatment only where chance assigned the arms, and the
+conclusion says so. An arm without estimates leaves the difference without one, for the same reason.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from fedvalue.analyses.estimate import Estimate, Joint, Released, Stratum
 
 DIFFERENCE = "difference"
-UNADJUSTED = "The difference is that of the two groups as they are: the effect of treatment only if chance assigned them."
+UNADJUSTED = "The groups are compared as they are: the effect of treatment only if chance assigned them."
 Z95 = 1.959963984540054
 
 

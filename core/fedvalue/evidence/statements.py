@@ -32,6 +32,17 @@ def enrolment(*, nonce: str, study_hash: str, roster_hash: str, site: str) -> di
     }
 
 
+def session(*, nonce: str, study_hash: str, site: str) -> dict[str, Any]:
+    """What a site signs to join a coordinator's session, with role ``site``.
+
+    Args:
+      nonce: The coordinator's, drawn for this connection, 64 hexadecimal digits.
+      study_hash: SHA-256 of the study.
+      site: The site's id.
+    """
+    return {"statement": "session", "nonce": nonce, "study_hash": study_hash, "site": site}
+
+
 def reply(*, specification: str, attempt: int, site: str, vector_digest: str) -> dict[str, Any]:
     """What a site signs with each answer, with role ``site``.
 

@@ -1,4 +1,4 @@
-"""The payer's commands: decide, propose, approve, replay; the others in `cli_history` and `cli_parameters`."""
+"""The payer's commands: decide, propose, approve, replay; others in `cli_history` and `cli_parameters`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def decide(
     if as_json:
         typer.echo(json.dumps(documents.content(decision), ensure_ascii=False, indent=1))
         return
-    print_lines(decision_lines(decision, language))
+    print_lines(decision_lines(decision, language, file.standard))
     for path in written:
         typer.echo(f"wrote {path}")
 
@@ -118,8 +118,8 @@ def propose(
     """Write the proposal of a signed decision, or add a signature that the proposal needs.
 
     It holds the standard before and after, the evidence, the rule, the probability, the money and the open
-    biases, and changes nothing until it is approved. A decision that keeps the standard proposes nothing: that
-    is said, with exit status 0.
+    biases, and changes nothing until it is approved. A decision that keeps the standard proposes nothing:
+    that is said, with exit status 0.
 
     Example: fedvalue payment propose decided/decision.json --key payer.pem
     """

@@ -11,6 +11,7 @@ import typer
 from fedvalue.payment.decision import Decision
 from fedvalue.payment.proposal import Proposal
 from fedvalue.payment.said import said
+from fedvalue.payment.standard import Standard
 
 Language = Literal["en", "zh"]
 
@@ -48,29 +49,55 @@ WORDS: dict[str, dict[Language, str]] = {
 }
 """Labels and fixed words of the command line."""
 
+DERIVED_ZH: dict[str, str] = {
+    "event_free": "无事件生存",
+    "expected_gross": "预期支付额",
+    "expected_clawback": "预期追回额",
+    "expected_net": "预期净支付",
+    "net_share": "净支付占价格比例",
+    "expected_rebate": "预期返还额",
+    "expected_refund": "预期退款额",
+    "expected_payment": "预期支付",
+    "reduction": "下降幅度",
+    "expected_addition": "预期奖扣额",
+    "expected_factor": "预期支付系数",
+    "surplus_rate": "结余率",
+    "savings_rate": "节约率",
+    "patient_pays": "患者自付",
+    "all_conditions": "全部细分条件",
+    "spread": "系数极差",
+    "net_benefit": "增量净获益",
+    "data_value": "数据价值",
+    "data_net_value": "数据净价值",
+}
+"""Quantities that mechanisms derive, in Chinese."""
+
 _SENTENCES: dict[str, dict[Language, str]] = {
     "levels": {
         "en": "met from {p_met}, not met up to {p_not} (rule {rule})",
         "zh": "达到 {p_met} 判为达标，不超过 {p_not} 判为未达标（规则 {rule}）",
     },
     "share": {
-        "en": "{estimate:.3f} ({lower:.3f} to {upper:.3f}), {patients} patients; {privacy:.0%} of the variance is "
-        "privacy noise",
-        "zh": "{estimate:.3f}（{lower:.3f} 至 {upper:.3f}），{patients} 名患者；方差的 {privacy:.0%} 为隐私噪声",
+        "en": "{estimate:.3f} ({lower:.3f} to {upper:.3f}), {patients} patients; "
+        "{privacy:.0%} of the variance is privacy noise",
+        "zh": "{estimate:.3f}（{lower:.3f} 至 {upper:.3f}），{patients} 名患者；"
+        "方差的 {privacy:.0%} 为隐私噪声",
     },
     "flow": {
-        "en": "{name}: {before:,} -> {after:,} {currency} per {per} at most ({hundred:+,} per 100), borne by {bearer}",
-        "zh": "{name}：每 {per} 至多 {before:,} -> {after:,} {currency}（每 100 为 {hundred:+,}），由 {bearer} 承担",
+        "en": "{name}: {before:,} -> {after:,} {currency} per {per} at most ({hundred:+,} per 100), "
+        "borne by {bearer}",
+        "zh": "{name}：每 {per} 至多 {before:,} -> {after:,} {currency}（每 100 为 {hundred:+,}），"
+        "由 {bearer} 承担",
     },
     "expected": {
         "en": "{name}: {before:,.2f} -> {after:,.2f} {currency} per patient, borne by {bearer}",
         "zh": "{name}：每名患者 {before:,.2f} -> {after:,.2f} {currency}，由 {bearer} 承担",
     },
     "bar": {
-        "en": "{of} {sign} {threshold} {unit}: {estimate:,.6g} ({lower:,.6g} to {upper:,.6g}), P {probability}; "
-        "{privacy:.0%} of the variance is privacy noise",
-        "zh": "{of} {sign} {threshold} {unit}：{estimate:,.6g}（{lower:,.6g} 至 {upper:,.6g}），概率 {probability}；"
-        "方差的 {privacy:.0%} 为隐私噪声",
+        "en": "{of} {sign} {threshold} {unit}: {estimate:,.6g} ({lower:,.6g} to {upper:,.6g}), "
+        "P {probability}; {privacy:.0%} of the variance is privacy noise",
+        "zh": "{of} {sign} {threshold} {unit}：{estimate:,.6g}（{lower:,.6g} 至 {upper:,.6g}），"
+        "概率 {probability}；方差的 {privacy:.0%} 为隐私噪声",
     },
     "next": {
         "en": "review on {review}, sunset of the current standard {sunset}",
@@ -88,21 +115,32 @@ _SENTENCES: dict[str, dict[Language, str]] = {
 }
 
 
-def decision_lines(decision: Decision, language: Language) -> Iterator[str]:
-    """Return a decision line by line: question, answer, probability, money, what would change it."""
+def decision_lines(decision: Decision, language: Language, standard: Standard | None = None) -> Iterator[str]:
+    """Return a decision line by line: question, answer, probability, money, what would change it.
+
+    Args:
+      decision: The decision.
+      language: Of labels and sentences.
+      standard: Gives actions and quantities in Chinese; without it they stay the words that are recorded.
+    """
     say = _Say(language)
     yield say("question", decision.question.text.read(language))
-    action = decision.action.replace("_", " ")
-    yield say("answer", f"{WORDS[decision.outcome][language]}: {action}")
-    yield from _numbers(decision, say)
+    yield say("answer", f"{WORDS[decision.outcome][language]}: {_action(decision, language, standard)}")
+    yield from _numbers(decision, say, _names(language, standard))
     for flow in decision.money:
         yield say(
             "money",
             say.sentence(
-                "flow", name=flow.name, before=flow.before, after=flow.after, currency=flow.currency, per=flow.per,
-                hundred=flow.change_per_100, bearer=flow.bearer,
+                "flow",
+                name=flow.name,
+                before=flow.before,
+                after=flow.after,
+                currency=flow.currency,
+                per=flow.per,
+                hundred=flow.change_per_100,
+                bearer=flow.bearer,
             ),
-        )  # fmt: skip
+        )
     for flow_expected in decision.expected:
         yield say(
             "expected",
@@ -118,7 +156,23 @@ def decision_lines(decision: Decision, language: Language) -> Iterator[str]:
         yield say("note", said(warning, language))
 
 
-def _numbers(decision: Decision, say: _Say) -> Iterator[str]:
+def _action(decision: Decision, language: Language, standard: Standard | None) -> str:
+    if language == "zh" and standard is not None:
+        answers = standard.consequences
+        for consequence in (answers.met, answers.not_met, answers.insufficient_evidence):
+            if consequence.action == decision.action:
+                return consequence.text.read(language)
+    return decision.action.replace("_", " ")
+
+
+def _names(language: Language, standard: Standard | None) -> dict[str, str]:
+    if language != "zh":
+        return {}
+    quantities = {} if standard is None else standard.quantities
+    return {**DERIVED_ZH, **{name: quantity.text.read("zh") for name, quantity in quantities.items()}}
+
+
+def _numbers(decision: Decision, say: _Say, names: dict[str, str]) -> Iterator[str]:
     found, rule, sign = decision.finding, decision.rule, _sign(decision.question.direction)
     levels = say.sentence("levels", p_met=rule.p_met, p_not=rule.p_not, rule=rule.name)
     if found is not None:
@@ -138,11 +192,18 @@ def _numbers(decision: Decision, say: _Say) -> Iterator[str]:
         yield say(
             "bar",
             say.sentence(
-                "bar", of=bar.of.replace("_", " "), sign=_sign(bar.direction), threshold=bar.threshold, unit=bar.unit,
-                estimate=bar.estimate, lower=bar.lower, upper=bar.upper, probability=shown(bar.probability),
+                "bar",
+                of=names.get(bar.of, bar.of.replace("_", " ")),
+                sign=_sign(bar.direction),
+                threshold=bar.threshold,
+                unit=bar.unit,
+                estimate=bar.estimate,
+                lower=bar.lower,
+                upper=bar.upper,
+                probability=shown(bar.probability),
                 privacy=bar.privacy_share,
             ),
-        )  # fmt: skip
+        )
     if decision.joint_probability is not None:
         yield say("together", f"P {shown(decision.joint_probability)}; {levels}")
     for result in decision.results:
@@ -185,7 +246,7 @@ def _next(decision: Decision, say: _Say) -> Iterator[str]:
 
 
 def proposal_lines(proposal: Proposal, language: Language) -> Iterator[str]:
-    """Return a proposal line by line: standard before and after, evidence, rule, probability, money, biases."""
+    """Return a proposal line by line: standard before and after, rule, probability, money, biases."""
     say = _Say(language)
     yield say("proposed", f"{proposal.standard}: {proposal.action.replace('_', ' ')}")
     yield say("", say.sentence("proposed", start=proposal.effective_from, appeal=proposal.appeal_until))
@@ -199,10 +260,16 @@ def proposal_lines(proposal: Proposal, language: Language) -> Iterator[str]:
         yield say(
             "money",
             say.sentence(
-                "flow", name=flow.name, before=flow.before, after=flow.after, currency=flow.currency, per=flow.per,
-                hundred=flow.change_per_100, bearer=flow.bearer,
+                "flow",
+                name=flow.name,
+                before=flow.before,
+                after=flow.after,
+                currency=flow.currency,
+                per=flow.per,
+                hundred=flow.change_per_100,
+                bearer=flow.bearer,
             ),
-        )  # fmt: skip
+        )
     if proposal.bias is not None:
         items = proposal.bias.model_dump()
         open_items = [name.replace("_", " ") for name, item in items.items() if item["status"] == "open"]
@@ -230,9 +297,10 @@ def _amount(value: Decimal | None) -> str:
 def _result(
     name: str, value: float | None, lower: float | None, upper: float | None, unit: str, text: str | None
 ) -> str:
-    number = "" if value is None else f" {value:,.6g}"
+    if value is None:
+        return f"{name}: {text or '-'}"
     interval = "" if lower is None or upper is None else f" ({lower:,.6g} to {upper:,.6g})"
-    return f"{name}:{number}{interval}{f' {unit}' if value is not None else ''}{f'; {text}' if text else ''}"
+    return f"{name}: {value:,.6g}{interval} {unit}{f'; {text}' if text else ''}"
 
 
 class _Say:

@@ -63,7 +63,9 @@ def show_parameter(
     typer.echo(f"{content.jurisdiction}: {places}{prices}; on {on}")
     if content.overlays:
         typer.echo(f"under the reform {', '.join(content.overlays)}: this is not in force")
-    table = Table("what", "amount", "unit", "since", "source", box=None, pad_edge=False)
+    heads = ("what", "amount", "unit", "since", "source")
+    chinese = ("项目", "数值", "单位", "起始日", "来源")
+    table = Table(*(heads if language == "en" else chinese), box=None, pad_edge=False)
     for each, found in values.items():
         amount = found["amount"]
         table.add_row(
@@ -90,6 +92,7 @@ def compare(
     ] = None,
     folder: Folder = None,
     overlays: Reforms = None,
+    language: Words = "en",
     as_json: AsJson = False,
 ) -> None:
     """Print what differs between two days of parameters, between two files, or with and without a reform.
@@ -113,9 +116,12 @@ def compare(
         ))  # fmt: skip
         return
     if not found:
-        typer.echo("no difference")
+        typer.echo("no difference" if language == "en" else "无差异")
         return
-    table = Table("what", f"{day}", f"{other}", "change", "source", box=None, pad_edge=False)
+    what, change_word, source_word = (
+        ("what", "change", "source") if language == "en" else ("项目", "变化", "来源")
+    )
+    table = Table(what, f"{day}", f"{other}", change_word, source_word, box=None, pad_edge=False)
     for each in found:
         change = "" if each.change is None else f"{each.change:+,}"
         source = each.after.source or each.after.why

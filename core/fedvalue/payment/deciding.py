@@ -1,8 +1,8 @@
 """From evidence and a standard to a decision: which question, which answer, what money, what next.
 
 Nothing is read but the package, the standard, the payer's statement where the standard reads one, the looks
-before this one under D5, and the day: a decision can be made again bit for bit. The answer is made from rounded
-figures, because the last bits of a sum differ between machines.
+before this one under D5, and the day: a decision can be made again bit for bit. The answer is made from
+rounded figures, because the last bits of a sum differ between machines.
 """
 
 from __future__ import annotations
@@ -94,9 +94,10 @@ def looks_of(earlier: Decision, standard: StandardFile) -> tuple[LookRecord, ...
         )  # fmt: skip
     if earlier.outcome != "insufficient_evidence":
         raise PaymentError(
-            f"the look before already answered {earlier.outcome.replace('_', ' ')}", where=earlier.decision_id,
+            f"the look before already answered {earlier.outcome.replace('_', ' ')}",
+            where=earlier.decision_id,
             do="a sequential rule ends with its answer; register a new one",
-        )  # fmt: skip
+        )
     return earlier.sequence.looks
 
 

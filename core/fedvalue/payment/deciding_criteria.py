@@ -1,17 +1,17 @@
 """The answer of a standard with quantities and criteria: what every mechanism but one shares.
 
 Evidence and the payer's figures are read as quantities with joint draws, the mechanism derives others, each
-criterion is a bar on one of them, and the decision rule answers. Several bars are met jointly: D1 reads P(all),
-over draws, never a product of their probabilities; D2 needs each beyond its guard band. Nothing here reads a
-package: the same function answers for a sealed package and for released sums of a simulation.
+criterion is a bar on one of them, and the decision rule answers. Several bars are met jointly: D1 reads
+P(all), over draws, never a product of their probabilities; D2 needs each beyond its guard band. Nothing
+here reads a package: the same function answers for a sealed package and for released sums of a simulation.
 
-Draws come from a seed made of the evidence and the standard's version, so an answer is made again bit for bit.
+Draws come from a seed made of the evidence and the standard's version, so an answer is made again bit for
+bit.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,10 +19,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from fedvalue.errors import EvidenceOfAnother, EvidenceOfTooFewSites, PaymentError
-from fedvalue.evidence.display import banded
+from fedvalue.errors import EvidenceOfTooFewSites, PaymentError
 from fedvalue.payment import held as held_figures
 from fedvalue.payment import wording_criteria as wording
+from fedvalue.payment.bars import Bars, bar_of, bars_of, nearest, unit_of
 from fedvalue.payment.decision import InForce, Insufficient, Outcome, Rule
 from fedvalue.payment.decision_findings import (
     CriterionFinding,
@@ -37,18 +37,17 @@ from fedvalue.payment.decision_findings import (
     Sequence as Looks,
 )
 from fedvalue.payment.insufficient import Budgeted, Clock, not_estimable, too_few
-from fedvalue.payment.insufficient_normal import Bar, undecided_normal
+from fedvalue.payment.insufficient_normal import undecided_normal
 from fedvalue.payment.kinds.case import Case, Kind, kept
 from fedvalue.payment.kinds.registry import KINDS
 from fedvalue.payment.kinds.value import after_years
-from fedvalue.payment.known import Known, KnownDraws, KnownNormal, KnownShare, holds, reading
-from fedvalue.payment.mechanisms.underlying import Floats
+from fedvalue.payment.known import Known, KnownNormal
+from fedvalue.payment.mechanisms.underlying import Draws
 from fedvalue.payment.outcome_linked import CELLS
 from fedvalue.payment.readings import Readings, Sources, patients_of, read
 from fedvalue.payment.restraint import Warrant, restrained
-from fedvalue.payment.rules import GuardBandRule, ProbabilityRule, Reading, guard_band, rounded
-from fedvalue.payment.rules_named import LookSettings, benefit_of, planning_rule, rule_of, rule_record
-from fedvalue.payment.rules_sequential import Look
+from fedvalue.payment.rules import rounded
+from fedvalue.payment.rules_named import rule_record
 from fedvalue.payment.standard import Standard
 from fedvalue.payment.standard_file import StandardFile
 
@@ -96,18 +95,6 @@ class Answer:
     needs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Bars:
-    """The criteria at work."""
-
-    outcome: Outcome
-    probability: float
-    findings: tuple[CriterionFinding, ...]
-    readings: tuple[Reading, ...]
-    worth: Worth | None
-    sequence: Looks | None
-
-
 def answer(
     file: StandardFile,
     sources: Sources,
@@ -145,16 +132,15 @@ def answer(
     refused = kind.refuse(contract)
     found = read(standard, on, sources, seed=seed, months=kind.months(contract))
     before = standard.in_force(on)
-    if found.lacking or refused is not None or (few := _few(standard, on, found, minimum)) is not None:
-        lacking = (
-            None
-            if refused is not None
-            else _no_estimate(standard, on, found, minimum, few if not found.lacking else None)
-        )
-        return _without_estimate(standard, on, before, refused, lacking)
+    if refused is not None:
+        waiting = wording.refused_remedies(refused, _clock(standard, on))
+        return _without_estimate(standard, on, before, refused, waiting)
+    few = _few(standard, on, found, minimum)
+    if found.lacking or few is not None:
+        return _without_estimate(standard, on, before, None, _no_estimate(standard, on, found, minimum, few))
     case = Case(standard, on, found.known, found.draws, sources.held, seed, found.together)
     known = {**found.known, **kind.derive(case)}
-    bars = _bars(case, known, found, looks=looks, evidence_id=sources.evidence_id, study_id=study_id)
+    bars = bars_of(case, known, found, looks=looks, evidence_id=sources.evidence_id, study_id=study_id)
     outcome = after_years(case, bars.outcome) if standard.mechanism == "suspension" else bars.outcome
     after, held_back = _proposed(case, kind, before, outcome, bars)
     lacking = None
@@ -184,7 +170,7 @@ def answer(
 
 
 def needs_of(standard: Standard) -> tuple[str, ...]:
-    """Return the roles that must sign a proposal: the standard's, and the clinical committee for sub-groups."""
+    """Return the roles that must sign a proposal; for sub-groups the clinical committee among them."""
     also = ("clinical_committee",) if standard.mechanism == "drg_subgroups" else ()
     return tuple(dict.fromkeys((*standard.needs, *also)))
 
@@ -207,8 +193,6 @@ def require_sites(standard: Standard, sites: int, on: date) -> None:
 
 def _contract(standard: Standard, on: date, sources: Sources, seed: int) -> Case:
     """The case before any evidence is read."""
-    from fedvalue.payment.mechanisms.underlying import Draws
-
     nothing = Draws((), np.zeros(0), np.zeros((2, 0)), np.zeros((2, 0)), sources.evidence_id)
     return Case(standard, on, {}, nothing, sources.held, seed)
 
@@ -216,7 +200,7 @@ def _contract(standard: Standard, on: date, sources: Sources, seed: int) -> Case
 def _few(standard: Standard, on: date, found: Readings, minimum: int) -> float | None:
     """Return the smallest released number of patients where it is below what standard and study ask for."""
     least = max(int(standard.amount("minimum_patients", on)), minimum)
-    counts = [patients_of(s) for s in found.strata.values() if s.released]
+    counts = [n for n in map(patients_of, found.strata.values()) if n is not None]
     few = min(counts, default=float(least))
     return few if few < least else None
 
@@ -235,7 +219,7 @@ def _no_estimate(
     if not found.lacking:
         return too_few(minimum=least, released=few, clock=clock)
     stratum = found.lacking[0].stratum
-    released = patients_of(stratum) if stratum.released else None
+    released = patients_of(stratum)
     if stratum.status == "not_estimable":
         return not_estimable(stratum, minimum=least, released=released, clock=clock)
     return too_few(minimum=least, released=released, clock=clock)
@@ -246,192 +230,50 @@ def _without_estimate(
     on: date,
     before: dict[str, InForce],
     refused: Refused | None,
-    lacking: Insufficient | None,
+    lacking: Insufficient,
 ) -> Answer:
-    if refused is not None:
-        lacking = wording.refused_remedies(refused, _clock(standard, on))
     return Answer(
-        outcome="insufficient_evidence", rule=rule_record(standard, on), criteria=(), joint_probability=None,
-        results=(), expected=(), worth=None, sequence=None, refused=refused, insufficient=lacking, before=before,
-        after=None, action=standard.consequences.insufficient_evidence.action, held_back=(), what_would_change=(),
-        warnings=(), needs=needs_of(standard),
-    )  # fmt: skip
-
-
-def _bars(
-    case: Case,
-    known: Mapping[str, Known],
-    found: Readings,
-    *,
-    looks: Sequence[LookRecord],
-    evidence_id: str,
-    study_id: str,
-) -> _Bars:
-    standard = case.standard
-    readings, held = [], []
-    for criterion in standard.criteria:
-        if criterion.of not in known:
-            raise PaymentError(
-                f"the mechanism derives no {criterion.of} from these quantities", where=standard.name,
-                do="name the quantities that it is derived from",
-            )  # fmt: skip
-        threshold = case.number(criterion.threshold)
-        readings.append(reading(known[criterion.of], threshold, criterion.direction))
-        held.append(holds(_draws(case, known[criterion.of], criterion.of), threshold, criterion.direction))
-    first = standard.criteria[0]
-    now = _look(case, known[first.of], first.of, evidence_id, study_id) if standard.looks else None
-    every = (*looks, now) if now is not None else ()
-    if now is not None and any(now.study_id == look.study_id for look in looks):
-        raise EvidenceOfAnother(
-            "a look at the study of an earlier look counts its patients twice", where=standard.name,
-            do="each look reads new patients, of a study of their own",
-        )  # fmt: skip
-    rule = rule_of(
-        standard, case.on, threshold=case.number(first.threshold),
-        looks=tuple(Look(x.day, x.estimate, x.sampling_variance, x.privacy_variance) for x in every),
-    )  # fmt: skip
-    if len(readings) == 1:
-        probability = readings[0].probability
-        outcome = rule.answer(readings[0])
-    else:
-        runs = min(len(draws) for draws in held)
-        probability = rounded(float(np.mean(np.logical_and.reduce([draws[:runs] for draws in held]))))
-        outcome = _joint(rule, readings, probability)
-    sequence = worth = None
-    if isinstance(rule, LookSettings):
-        stand = rule.stand()
-        sequence = Looks(
-            looks=every, z=stand.z, bound=kept(stand.bound), fraction=kept(stand.fraction), spent=kept(stand.spent),
-            looks_left=stand.looks_left,
-        )  # fmt: skip
-    if standard.reversible is not None and len(readings) == 1:
-        paths = benefit_of(standard, case.on).paths(readings[0])
-        worth = Worth(
-            path=paths.path, worth={name: kept(x) for name, x in paths.worth.items()},
-            value_of_data=kept(paths.value_of_data),
-        )  # fmt: skip
-    findings = tuple(
-        _finding(case, known[criterion.of], read_now, i, found)
-        for i, (criterion, read_now) in enumerate(zip(standard.criteria, readings, strict=True))
+        outcome="insufficient_evidence",
+        rule=rule_record(standard, on),
+        criteria=(),
+        joint_probability=None,
+        results=(),
+        expected=(),
+        worth=None,
+        sequence=None,
+        refused=refused,
+        insufficient=lacking,
+        before=before,
+        after=None,
+        action=standard.consequences.insufficient_evidence.action,
+        held_back=(),
+        what_would_change=(),
+        warnings=(),
+        needs=needs_of(standard),
     )
-    return _Bars(outcome, probability, findings, tuple(readings), worth, sequence)
-
-
-def _joint(rule: object, readings: Sequence[Reading], probability: float) -> Outcome:
-    if isinstance(rule, GuardBandRule):
-        answers = {rule.answer(one) for one in readings}
-        if answers == {"met"}:
-            return "met"
-        return "not_met" if "not_met" in answers else "insufficient_evidence"
-    if isinstance(rule, ProbabilityRule):
-        if probability >= rule.p_met:
-            return "met"
-        return "not_met" if probability <= rule.p_not else "insufficient_evidence"
-    raise PaymentError("joint criteria take D1 or D2", where="decision_rule")
-
-
-def _draws(case: Case, known: Known, name: str) -> Floats:
-    if isinstance(known, KnownDraws):
-        return known.derived.draws
-    if name in case.draws.names:
-        return case.draws.column(name)
-    # a derived quantity with two variances and no draws of its own, such as the net benefit
-    rng = np.random.default_rng(
-        [case.seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")]
-    )
-    sd = math.sqrt(known.sampling_variance + known.privacy_variance)
-    return np.asarray(known.value + sd * rng.standard_normal(len(case.draws.total)), dtype=np.float64)
-
-
-def _look(case: Case, known: Known, name: str, evidence_id: str, study_id: str) -> LookRecord:
-    """This look; for a share with V_s at the threshold, so that information does not depend on the outcome."""
-    from fedvalue.payment.rules_sequential import look_of_counts
-
-    criterion = case.standard.criteria[0]
-    if isinstance(known, KnownShare):
-        look = look_of_counts(case.on, known.counts, case.number(criterion.threshold))
-        estimate, sampling, privacy = look.estimate, look.sampling_variance, look.privacy_variance
-    else:
-        estimate, sampling, privacy = known.value, known.sampling_variance, known.privacy_variance
-    if not sampling > 0:
-        raise PaymentError(f"{name} has no sampling variance: there is nothing to look at again", where=name)
-    return LookRecord(
-        day=case.on, evidence_id=evidence_id, study_id=study_id, estimate=kept(estimate),
-        sampling_variance=kept(sampling), privacy_variance=kept(privacy),
-    )  # fmt: skip
-
-
-def _finding(case: Case, known: Known, now: Reading, position: int, found: Readings) -> CriterionFinding:
-    criterion = case.standard.criteria[position]
-    lower, upper = known.interval()
-    whole = now.sampling_variance + now.privacy_variance
-    reference = None if criterion.reference is None else case.amount(criterion.reference)
-    stratum = found.strata.get(criterion.of)
-    return CriterionFinding(
-        of=criterion.of,
-        unit=_unit(case, criterion.threshold),
-        direction=criterion.direction,
-        threshold=case.amount(criterion.threshold),
-        estimate=kept(known.value),
-        lower=kept(lower),
-        upper=kept(upper),
-        probability=now.probability,
-        sampling_variance=kept(now.sampling_variance),
-        privacy_variance=kept(now.privacy_variance),
-        privacy_share=rounded(now.privacy_variance / whole) if whole > 0 else 0.0,
-        guard_band=kept(guard_band(case.number("p_met"), whole)),
-        patients_banded=None if stratum is None else banded(patients_of(stratum)),
-        reference=reference,
-        met_at_reference=None if reference is None else _bite(case, now, float(reference)),
-    )
-
-
-def _unit(case: Case, name: str) -> str:
-    return case.standard.history(name).unit
-
-
-def _bite(case: Case, now: Reading, reference: float) -> float | None:
-    bar = _bar(case, now)
-    if now.sampling_variance + now.privacy_variance <= 0:
-        return None
-    return rounded(bar.probability_met(reference, now.sampling_variance, now.privacy_variance))
-
-
-def _bar(case: Case, now: Reading) -> Bar:
-    standard = case.standard
-    if standard.looks:
-        rule = planning_rule(rule_of(standard, case.on, threshold=now.threshold, looks=()))
-    else:
-        rule = rule_of(standard, case.on, threshold=now.threshold)
-    return Bar(rule, now.threshold, now.direction)
-
-
-def _nearest(bars: _Bars) -> int:
-    """Return the criterion that stands in the way: the one with the smallest probability."""
-    return min(range(len(bars.readings)), key=lambda i: bars.readings[i].probability)
 
 
 def _undecided(
-    case: Case, known: Mapping[str, Known], found: Readings, bars: _Bars, budget: Budgeted
+    case: Case, known: Mapping[str, Known], found: Readings, bars: Bars, budget: Budgeted
 ) -> Insufficient:
-    i = _nearest(bars)
+    i = nearest(bars)
     now, name = bars.readings[i], case.standard.criteria[i].of
     stratum = found.strata.get(name)
     if stratum is None and found.strata:
-        stratum = min(found.strata.values(), key=patients_of)
-    patients = None if stratum is None or not stratum.released else patients_of(stratum)
+        stratum = min(found.strata.values(), key=lambda group: patients_of(group) or 0.0)
+    patients = None if stratum is None else patients_of(stratum)
     missing = 0.0
     quantity = case.standard.quantities.get(name)
     if quantity is not None and quantity.missing == "non_response" and stratum is not None and patients:
         missing = stratum.released[CELLS[2]].value / max(patients, 1.0)
     normal = KnownNormal(known[name].value, now.sampling_variance, now.privacy_variance)
     return undecided_normal(
-        _bar(case, now), normal, patients=patients, missing_share=missing, budget=budget,
+        bar_of(case, now), normal, patients=patients, missing_share=missing, budget=budget,
         clock=_clock(case.standard, case.on),
     )  # fmt: skip
 
 
-def _turning(case: Case, known: Mapping[str, Known], bars: _Bars) -> tuple[str, ...]:
+def _turning(case: Case, known: Mapping[str, Known], bars: Bars) -> tuple[str, ...]:
     del known
     if bars.sequence is not None:
         return wording.next_look(case.standard, bars.sequence)
@@ -439,13 +281,13 @@ def _turning(case: Case, known: Mapping[str, Known], bars: _Bars) -> tuple[str, 
     for criterion, now in zip(case.standard.criteria, bars.readings, strict=True):
         if now.sampling_variance + now.privacy_variance <= 0:
             continue
-        met, not_met = _bar(case, now).turns(now.sampling_variance, now.privacy_variance)
-        sentences += wording.turning(criterion, _unit(case, criterion.threshold), met, not_met)
+        met, not_met = bar_of(case, now).turns(now.sampling_variance, now.privacy_variance)
+        sentences += wording.turning(criterion, unit_of(case, criterion.threshold), met, not_met)
     return tuple(sentences)
 
 
 def _proposed(
-    case: Case, kind: Kind, before: Mapping[str, InForce], outcome: Outcome, bars: _Bars
+    case: Case, kind: Kind, before: Mapping[str, InForce], outcome: Outcome, bars: Bars
 ) -> tuple[dict[str, InForce] | None, tuple[HeldBack, ...]]:
     standard = case.standard
     consequence = getattr(standard.consequences, outcome)
@@ -484,9 +326,14 @@ def _expected(case: Case, kind: Kind, after: Mapping[str, InForce] | None) -> tu
     then = kind.expect(case.as_proposed(proposed)) if proposed else now
     return tuple(
         ExpectedMoney(
-            name=one.name, bearer=one.bearer, payee=one.payee, currency=case.currency, before=kept(one.amount.value),
-            after=kept(other.amount.value), sampling_variance=kept(other.amount.sampling_variance),
+            name=one.name,
+            bearer=one.bearer,
+            payee=one.payee,
+            currency=case.currency,
+            before=kept(one.amount.value),
+            after=kept(other.amount.value),
+            sampling_variance=kept(other.amount.sampling_variance),
             privacy_variance=kept(other.amount.privacy_variance),
         )
         for one, other in zip(now, then, strict=True)
-    )  # fmt: skip
+    )

@@ -1,7 +1,7 @@
 """The answer of ``outcome_linked_cohort``: one share of patients, by its exact noise-aware posterior.
 
-The other mechanisms read several quantities (`deciding_criteria`). Here the released counts themselves decide,
-and remedies and turning points are exact for counts (`operating`).
+The other mechanisms read several quantities (`deciding_criteria`). Here the released counts themselves
+decide, and remedies and turning points are exact for counts (`operating`).
 """
 
 from __future__ import annotations

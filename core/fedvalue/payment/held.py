@@ -1,9 +1,9 @@
 """The payer's own exact figures: what a decision reads besides federated evidence.
 
-One strict YAML file, ``format: fedvalue.payer_held/1``. Figures are whole numbers or decimals in quotes, never
-binary fractions, and nothing noised: V_s = V_dp = 0 of the year that was counted. Its SHA-256 is in the decision,
-so a decision is made again from the same figures or not at all. A closed year of settlement lists reconciles
-to the fen or is refused. Source: payment.md point 12.
+One strict YAML file, ``format: fedvalue.payer_held/1``. Figures are whole numbers or decimals in quotes,
+never binary fractions, and nothing noised: V_s = V_dp = 0 of the year that was counted. Its SHA-256 is in the
+decision, so a decision is made again from the same figures or not at all. A closed year of settlement lists
+reconciles to the fen or is refused. Source: payment.md point 12.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class HeldGroup(Part):
 
 
 class ClosedYear(Part):
-    """One year of settlement lists; see `fedvalue.payment.mechanisms.case_costs.PayerHeld` for every field."""
+    """One year of settlement lists; `fedvalue.payment.mechanisms.case_costs.PayerHeld` tells every field."""
 
     year: int
     currency: str
@@ -135,7 +135,8 @@ class HeldStatement(Part):
       figures: By name.
       year: The closed year of costs.
       subgroups: Proposed sub-groups of one ADRG.
-      cells: Where evidence gives the molecular split: short name to the group of the closed year that it splits.
+      cells: Where evidence gives the molecular split: short name to the group of the closed year that it
+        splits.
       channels: What these patients cost by channel.
       verdicts: Earlier yearly verdicts, oldest first.
     """

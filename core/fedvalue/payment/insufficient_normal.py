@@ -1,9 +1,10 @@
 """What would resolve an estimate that decides nothing: patients, or less noise, for a normal quantity.
 
-With n released patients today, V_s falls as 1 / n and the noise of a mean as 1 / n^2. A study of n' patients has
-V' = V_s n / n' + V_dp (n / n')^2; its estimate is believed to lie around today's m with variance V + V', and it is
-conclusive where it passes the rule's turning points at V'. Assurance is that probability over today's belief.
-Where a quantity has no number of patients behind it, only ratios are known, and the remedy says so.
+With n released patients today, V_s falls as 1 / n and the noise of a mean as 1 / n^2. A study of n'
+patients has V' = V_s n / n' + V_dp (n / n')^2; its estimate is believed to lie around today's m with
+variance V + V', and it is conclusive where it passes the rule's turning points at V'. Assurance is that
+probability over today's belief. Where a quantity has no number of patients behind it, only ratios are
+known, and the remedy says so.
 
 O'Hagan, A., Stevens, J. W., Campbell, M. J. Assurance in clinical trial design. Pharmaceutical Statistics 4
 (2005) 187-201. The noise term is our derivation.
@@ -205,7 +206,9 @@ def _privacy(bar: Bar, known: KnownNormal, budget: Budgeted) -> PrivacyRemedy:
     epsilon = accounting.epsilon(math.ceil(rho / shrink), budget.delta)
     price = f"Study epsilon {epsilon:.2g}" if epsilon <= MAX_EPSILON else "More than study epsilon 20"
     return PrivacyRemedy(
-        sigma=None, epsilon=round(epsilon, 6) if epsilon <= MAX_EPSILON else None, assurance=round(reached, 3),
+        sigma=None,
+        epsilon=round(epsilon, 6) if epsilon <= MAX_EPSILON else None,
+        assurance=round(reached, 3),
         text=f"{price} would bring the noise to a quarter of the sampling variance; today's patients would "
         f"then be conclusive with probability {reached:.2f}; {GRANTED}.",
-    )  # fmt: skip
+    )

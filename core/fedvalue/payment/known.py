@@ -1,8 +1,8 @@
 """What is known of one quantity, in three forms that a decision rule reads alike.
 
 A share has its noise-aware posterior (`outcome_linked`), an estimate two variances, a derived quantity its
-draws. Each gives P(it meets a bar), an interval, and the expected distance by which it misses or passes the bar.
-Both variances stay apart.
+draws. Each gives P(it meets a bar), an interval, and the expected distance by which it misses or passes the
+bar. Both variances stay apart.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Every quantity has the form that its statistic allows (`known`) and a column of draws in which sampling and
 privacy deviations are apart. Survival at several days is drawn as one curve: log S has independent increments
-with Greenwood's variances, so Cov(S(s), S(t)) = S(s) S(t) Var(log S(s)) for s <= t; the noise is taken likewise.
-Estimates of one group go together where the analysis says how (`Joint`), and are independent otherwise.
+with Greenwood's variances, so Cov(S(s), S(t)) = S(s) S(t) Var(log S(s)) for s <= t; the noise is taken
+likewise. Estimates of one group go together where the analysis says how (`Joint`), and are independent
+otherwise.
 
 Greenwood, M. The natural duration of cancer. Reports on Public Health 33 (1926); the increments: Kalbfleisch,
 Prentice. The Statistical Analysis of Failure Time Data, 2nd ed. (2002), section 1.4.
@@ -22,7 +23,7 @@ from fedvalue.analyses.estimate import Conclusion, Estimate, Joint, Stratum
 from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.errors import EvidenceOfAnother, PaymentError
 from fedvalue.payment.held import Held
-from fedvalue.payment.known import Known, KnownNormal, KnownShare
+from fedvalue.payment.known import Known, KnownDraws, KnownNormal, KnownShare
 from fedvalue.payment.mechanisms.underlying import Draws, Floats
 from fedvalue.payment.outcome_linked import CELLS, Posterior, Prior, counts_of, posterior
 from fedvalue.payment.standard import Standard
@@ -44,6 +45,8 @@ class Sources:
       evidence_id: The evidence.
       sites: How many sites stand behind it.
       held: The payer's statement, if the standard reads one.
+      draws: Joint draws of quantities that a model gives, with both deviations apart; they stand before the
+        conclusions, and are taken in turn where there are fewer than `RUNS`.
     """
 
     conclusions: tuple[Conclusion, ...]
@@ -51,6 +54,7 @@ class Sources:
     evidence_id: str
     sites: int
     held: Held | None = None
+    draws: Draws | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,12 @@ class Readings:
     together: Mapping[frozenset[str], tuple[float, float]]
 
 
-def patients_of(stratum: Stratum) -> float:
-    """Return the released patients of a group: those of a count, or the sum of a share's cells."""
+def patients_of(stratum: Stratum) -> float | None:
+    """Return the released patients of a group, from a count or a share's cells; None without either."""
     if "patients" in stratum.released:
         return stratum.released["patients"].value
-    return sum(stratum.released[cell].value for cell in CELLS if cell in stratum.released)
+    cells = [stratum.released[cell].value for cell in CELLS if cell in stratum.released]
+    return sum(cells) if cells else None
 
 
 def read(
@@ -116,6 +121,9 @@ def read(
     by_group: dict[str, dict[str, Estimate]] = {}
     groups: dict[str, Stratum] = {}
     for name, quantity in standard.quantities.items():
+        if sources.draws is not None and name in sources.draws.names:
+            known[name], center[name], deviations[name] = _drawn(sources.draws, name)
+            continue
         if quantity.statistic == "held":
             if sources.held is None:
                 raise PaymentError(
@@ -172,6 +180,13 @@ def read(
     return Readings(known, draws, strata, tuple(lacking), together)
 
 
+def _drawn(draws: Draws, name: str) -> tuple[KnownDraws, float, tuple[Floats, Floats]]:
+    """Return one quantity of a model's draws; the same rows of all of them stay together."""
+    at, rows = draws.names.index(name), np.arange(RUNS) % len(draws.total)
+    known = KnownDraws(draws.through(lambda values: values[:, at]))
+    return known, float(draws.center[at]), (draws.sampling[rows, at], draws.privacy[rows, at])
+
+
 def _seed(seed: int, label: str) -> list[int]:
     return [seed, int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "little")]
 
@@ -194,7 +209,10 @@ def _stratum(sources: Sources, name: str, quantity: Quantity, where: str) -> tup
     kinds = {"proportion": "proportion", "survival": "kaplan_meier", "curve": "kaplan_meier"}
     kind = kinds.get(quantity.statistic, quantity.analysis)
     for conclusion in sources.conclusions:
-        if conclusion.endpoint != use.endpoint or set(conclusion.by) != set(use.levels):
+        named, by = set(use.levels), set(conclusion.by)
+        # a group that the analysis makes itself, such as a difference of arms, has no levels of its own
+        grouped = named <= by if quantity.stratum is not None else named == by
+        if conclusion.endpoint != use.endpoint or not grouped:
             continue
         if kind is not None and conclusion.kind != kind:
             continue
@@ -217,9 +235,10 @@ def _estimate(stratum: Stratum, key: str, name: str, quantity: Quantity) -> Esti
     estimate = stratum.estimates[key]
     if estimate.unit != quantity.unit:
         raise EvidenceOfAnother(
-            f"{name} is estimated in {estimate.unit}, the standard asks for {quantity.unit}", where=stratum.name,
+            f"{name} is estimated in {estimate.unit}, the standard asks for {quantity.unit}",
+            where=stratum.name,
             do="convert neither: ask the question in the standard's unit",
-        )  # fmt: skip
+        )
     return estimate
 
 

@@ -1,7 +1,7 @@
 """From a schema's problems to a refusal with its own name.
 
-Validators mark what a payer must be able to tell apart with a type of their own; a missing ``source`` needs no
-mark. The gravest mark names the error; its message still lists every problem.
+Validators mark what a payer must be able to tell apart with a type of their own; a missing ``source`` needs
+no mark. The gravest mark names the error; its message still lists every problem.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ BRAKES: tuple[Mapping[str, str], ...] = (
 )
 """Hysteresis, least interval, cap and credibility; see `rules_change`.
 
-The parameters of D3 may stand, all together, beside another rule: they then say what to do meanwhile where the
-answer is insufficient evidence.
+The parameters of D3 may stand, all together, beside another rule: they then say what to do meanwhile where
+the answer is insufficient evidence.
 """
 
 
@@ -84,7 +84,8 @@ def problem(
     known = {**OPTIONAL, **{key: unit for brake in together for key, unit in brake.items()}, **needed}
     bars = set(bars)
     if needed.keys() - rule.keys() or rule.keys() - known.keys() - bars:
-        return f"rule: {mechanism} takes exactly {sorted(needed)} with {name}; it may have {sorted(known.keys() - needed.keys())}"
+        besides = sorted(known.keys() - needed.keys())
+        return f"rule: {mechanism} takes exactly {sorted(needed)} with {name}; it may have {besides}"
     for brake in together:
         here = brake.keys() & rule.keys()
         if here and here != brake.keys():

@@ -2,8 +2,8 @@
 
 D1 and D2 read a `Reading`. D3 makes money of it with ``unit_value`` (money per patient for one unit of theta
 beyond the threshold; 1 where theta is money already), and plans for data that would leave V / (1 +
-``data_factor``). D4 weighs the expected distances. D5 reads the looks, this one last; where remedies and turning
-points are planned it is stood in for by D1 at the levels of its last look.
+``data_factor``). D4 weighs the expected distances. D5 reads the looks, this one last; where remedies and
+turning points are planned it is stood in for by D1 at the levels of its last look.
 """
 
 from __future__ import annotations
@@ -155,6 +155,7 @@ def benefit_of(standard: Standard, on: date) -> BenefitSettings:
     Raises:
       ParameterNotInForce: a parameter has no value on that day.
     """
+
     def money(name: str) -> float:
         return float(standard.amount(name, on))
 
@@ -188,7 +189,7 @@ def sequence_of(standard: Standard, on: date, threshold: float) -> SequentialRul
 
 
 def planning_rule(rule: DecisionRule) -> DecisionRule:
-    """Return the rule that remedies and turning points are planned with: D1 at D5's last levels, else itself."""
+    """Return the rule that remedies are planned with: D1 at the levels of D5's last look, else itself."""
     if isinstance(rule, LookSettings):
         return ProbabilityRule(1 - rule.rule.alpha, rule.rule.alpha)
     return rule

@@ -30,7 +30,7 @@ from fedvalue.study.signature import Signature
 StandardName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)+$")]
 
 RULE_UNITS = {**COMMON, **SHARE_OF_PATIENTS}
-"""Rule parameters of the mechanism ``outcome_linked_cohort`` under D1 and D2, and their units; all required."""
+"""Rule parameters of ``outcome_linked_cohort`` under D1 and D2, and their units; all required."""
 
 RATIOS = ("share", "relative weight", "coefficient", "probability")
 """Units that a flow may multiply an amount of money by."""
@@ -313,6 +313,13 @@ class Standard(Part):
     def amounts(self) -> Mapping[str, Parameter]:
         """Payment values and terms, without what was approved since."""
         return self.payment | self.terms
+
+    @property
+    def reads_statement(self) -> bool:
+        """Tell whether a decision needs the payer's own figures beside the evidence."""
+        requires = MECHANISMS[self.mechanism]
+        held = any(quantity.statistic == "held" for quantity in self.quantities.values())
+        return held or requires.closed_year or requires.verdicts
 
     def unit_of(self, name: str) -> str | None:
         """Return the unit of a payment value, a term, or an amount that the mechanism computes."""

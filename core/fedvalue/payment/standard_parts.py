@@ -18,9 +18,9 @@ class Quantity(Part):
 
     Attributes:
       text: For people.
-      statistic: ``proportion``: released counts of an outcome; ``survival``: S at ``day``; ``curve``: S at every
-        month of the contract; ``estimate``: a named estimate of any analysis; ``held``: an exact figure of the
-        payer's statement, of the quantity's own name.
+      statistic: ``proportion``: released counts of an outcome; ``survival``: S at ``day``; ``curve``: S at
+        every month of the contract; ``estimate``: a named estimate of any analysis; ``held``: an exact
+        figure of the payer's statement, of the quantity's own name.
       unit: Unit of the number.
       missing: How a missing outcome counts, for a proportion.
       day: Name of the parameter that holds the day, for survival.

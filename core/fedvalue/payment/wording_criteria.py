@@ -21,7 +21,7 @@ NOT_IDENTIFIED = "The case cannot be identified on a settlement list; more evide
 def of_criteria(
     standard: Standard, findings: Sequence[CriterionFinding], held_back: Sequence[HeldBack], *, waits: bool
 ) -> tuple[str, ...]:
-    """Return what a reader must know of bars that cannot bite, brakes that held, and terms that need a signature.
+    """Return what a reader must know: bars that cannot bite, brakes that held, terms to be signed.
 
     Args:
       standard: The standard.
@@ -61,7 +61,8 @@ def turning(criterion: CriterionOf, unit: str, met: float | None, not_met: float
 def _sentence(name: str, side: str, value: float | None, unit: str, answer: str) -> str:
     if value is None:
         return f"No {name} would be {answer} at this uncertainty."
-    return f"A {name} of {side} {value:,.4g} {unit} would be {answer} at this uncertainty."
+    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"A {name} of {side} {shown} {unit} would be {answer} at this uncertainty."
 
 
 def next_look(standard: Standard, looks: Looks) -> tuple[str, ...]:

@@ -257,7 +257,7 @@ def plan_on(study: Study, limits: Thresholds, roster_hash: str, *, unsafe_exact:
     # every spare attempt is asked at its full price, and the study's epsilon covers all of them
     whole = accounting.rho_units_for(study.privacy.epsilon, study.privacy.delta)
     once = whole // (1 + study.privacy.spare_attempts)
-    shares = [Fraction(str(spec.budget)) for spec in study.analyses]
+    shares = shares_of(study)
     rounds = [analysis.rounds() for analysis in analyses]
     releases = []
     for k in range(max(len(r) for r in rounds)):
@@ -286,6 +286,13 @@ def plan_on(study: Study, limits: Thresholds, roster_hash: str, *, unsafe_exact:
         terms,
         unsafe_exact,
     )
+
+
+def shares_of(study: Study) -> tuple[Fraction, ...]:
+    """Return the share of the study's rho that each of its analyses has, its diagnostics last."""
+    standing = Fraction(str(study.diagnostics.share))
+    rest = tuple((1 - standing) * Fraction(str(spec.budget)) for spec in study.analyses)
+    return (*rest, standing) if standing else rest
 
 
 def _release(

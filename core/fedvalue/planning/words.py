@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fedvalue.planning.plan import Plan, PlannedRelease
+from fedvalue.planning.plan import Plan, PlannedRelease, shares_of
 from fedvalue.planning.promises import Adversary, Promise, three_promises
 from fedvalue.privacy import accounting
 from fedvalue.privacy.release import LOG2_SCALE, RHO_UNIT
@@ -107,11 +107,12 @@ def _blocks(release: PlannedRelease, sites: int) -> list[dict[str, Any]]:
 
 
 def analyses_in_words(study: Study) -> list[str]:
-    """Return a sentence for each analysis."""
-    return [
-        f"{question.in_words(study.measured)}; {question.budget * 100:.3g}% of the budget."
-        for question in study.analyses
+    """Return a sentence for each analysis, and one for the diagnostics."""
+    sentences = [
+        f"{question.in_words(study.measured)}; {float(share) * 100:.3g}% of the budget."
+        for question, share in zip(study.analyses, shares_of(study), strict=False)
     ]
+    return [*sentences, study.diagnostics.in_words()]
 
 
 def in_words(study: Study, plan: Plan, *, clear_sum: bool = False) -> str:

@@ -74,6 +74,7 @@ class Price:
 NOTHING = Price()
 
 
+@lru_cache(maxsize=256)
 def epsilon(rho_units: int, delta: float) -> float:
     """Return the epsilon of rho-zCDP at ``delta``, rounded up.
 
@@ -149,9 +150,7 @@ class Budget:
         if len(weights) != len(ORDERS) or sum(weights) != 1 or any(weight <= 0 for weight in weights):
             raise PrivacyError(f"a budget has {len(ORDERS)} weights, all above 0, that sum to 1")
         object.__setattr__(self, "weights", weights)
-        with localcontext(Context(prec=_PRECISION)):
-            limits = (_epsilon(self.epsilon) - _conversion(Decimal(a), d) for a, d in self._failures())
-            object.__setattr__(self, "limits", tuple(map(_units_down, limits)))
+        object.__setattr__(self, "limits", _limits(self.epsilon, self.delta, weights))
 
     def passes(self, spent: Price, reserved: Price, new: Price) -> bool:
         """Say whether ``new`` fits after what was spent and is reserved.
@@ -181,17 +180,26 @@ class Budget:
         with localcontext(Context(prec=_PRECISION)):
             costs: Iterable[Decimal] = (
                 Decimal(unit) / UNITS_PER_RHO + _conversion(Decimal(a), d)
-                for unit, (a, d) in zip(spent.units, self._failures(), strict=True)
+                for unit, (a, d) in zip(spent.units, _failures(self.delta, self.weights), strict=True)
             )
             return max(0.0, _float_up(min(costs)))
 
-    def _failures(self) -> tuple[tuple[int, Decimal], ...]:
-        """Return each order with its share of delta."""
-        small = _delta(self.delta)
-        return tuple(
-            (order, small * weight.numerator / weight.denominator)
-            for order, weight in zip(ORDERS, self.weights, strict=True)
-        )
+
+def _failures(delta: float, weights: tuple[Fraction, ...]) -> tuple[tuple[int, Decimal], ...]:
+    """Return each order with its share of delta."""
+    small = _delta(delta)
+    return tuple(
+        (order, small * weight.numerator / weight.denominator)
+        for order, weight in zip(ORDERS, weights, strict=True)
+    )
+
+
+@lru_cache(maxsize=256)
+def _limits(epsilon: float, delta: float, weights: tuple[Fraction, ...]) -> tuple[int, ...]:
+    """Return ``B(a)`` at each of `ORDERS`, in units of 2^-40."""
+    with localcontext(Context(prec=_PRECISION)):
+        limits = (_epsilon(epsilon) - _conversion(Decimal(a), d) for a, d in _failures(delta, weights))
+        return tuple(map(_units_down, limits))
 
 
 def _plain_units(price: Price) -> int:
@@ -204,6 +212,7 @@ def _plain_units(price: Price) -> int:
     return rho_units
 
 
+@lru_cache(maxsize=256)
 def _default_weights(rho_units: int, delta: float) -> tuple[Fraction, ...]:
     with localcontext(Context(prec=_PRECISION)):
         rho = Decimal(max(1, rho_units)) / UNITS_PER_RHO

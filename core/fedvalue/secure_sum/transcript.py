@@ -19,6 +19,10 @@ KEYS, MEMBERS, INPUT, SURVIVORS, REVEALED = "keys", "members", "input", "survivo
 NOTHING_BEFORE = bytes(32)
 """Stands for the last transcript in the first round."""
 
+HASH_BYTES = 32
+MOST_ENTRIES = 2**53
+"""No ledger has so many: above it, JSON readers round a counter, and databases refuse it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoundRef:
@@ -60,6 +64,15 @@ class SignedInput:
     ledger_counter: int
     ledger_head: bytes
     signature: bytes
+
+    def in_form(self) -> bool:
+        """Tell whether hashes and counter are such as peers and evidence can keep.
+
+        A site may sign anything; what a peer cannot store would cost everybody the round, and what a
+        package cannot hold would cost everybody the study, after all have paid.
+        """
+        hashes = (self.vector_hash, self.ledger_head)
+        return all(len(h) == HASH_BYTES for h in hashes) and 0 <= self.ledger_counter < MOST_ENTRIES
 
 
 def question_hash(

@@ -96,3 +96,25 @@ def write_new(path: Path, data: bytes, *, mode: int, what: str) -> None:
         if made:
             path.unlink(missing_ok=True)
         raise OutputError(f"{what} cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def replace_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a file whole, in the place of the one before, with ``mode`` before the first byte.
+
+    Raises:
+      OutputError: the place cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot be written: {error.strerror}", where=str(path), do="choose a folder that you may write"
+        ) from error

@@ -38,7 +38,8 @@ class Payment(Part):
       mechanism: Name of the payment mechanism.
       purpose: ``set``: estimates and probabilities. Settling never goes through a study.
       uses: ``endpoint | variable=level, ...``: the stratum that decides. A standard that reads several
-        quantities takes one for each, by name: ``control: hba1c | tier=low; admissions: admitted | tier=low``.
+        quantities takes one for each, by name: ``control: hba1c | tier=low; admissions: admitted |
+        tier=low``.
     """
 
     standard: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)+$")

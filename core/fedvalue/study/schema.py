@@ -9,17 +9,16 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from fedvalue.study.cohort import Cohort, Variable
+from fedvalue.study.diagnostics import Diagnostics, absent
 from fedvalue.study.endpoints import Endpoint
 from fedvalue.study.governance import Governance
 from fedvalue.study.model import Line, Name, Part, StudyId
 from fedvalue.study.payments import Payment, Use
 from fedvalue.study.questions.described import Described
-from fedvalue.study.questions.competing_risks import CompetingRisks
 from fedvalue.study.questions.kaplan_meier import KaplanMeier
-from fedvalue.study.questions.log_rank import LogRank
+from fedvalue.study.questions.modelled import Modelled
 from fedvalue.study.questions.proportion import Proportion
 from fedvalue.study.questions.question import Measured
-from fedvalue.study.questions.regression import Regression
 
 
 class Text(Part):
@@ -121,7 +120,7 @@ class Federation(Part):
     min_released_patients: int = Field(default=50, ge=1)
 
 
-Analysis = Annotated[Described | Proportion | KaplanMeier, Field(discriminator="kind")]
+Analysis = Annotated[Described | Modelled | Proportion | KaplanMeier, Field(discriminator="kind")]
 """One question; a new kind is a page in ``questions`` and stands here."""
 
 KINDS: tuple[str, ...] = tuple(
@@ -141,6 +140,7 @@ class Study(Part):
     variables: dict[Name, Variable] = {}
     endpoints: dict[Name, Endpoint] = Field(min_length=1)
     analyses: tuple[Analysis, ...] = Field(strict=False, min_length=1, max_length=40)
+    diagnostics: Diagnostics = Field(default=Diagnostics(), exclude_if=absent)
     payments: tuple[Payment, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
@@ -162,12 +162,26 @@ class Study(Part):
         return self
 
     @model_validator(mode="after")
+    def _diagnostics_fit(self) -> Self:
+        if self.diagnostics.balance is not None:
+            try:
+                self.measured.levels(self.diagnostics.balance, "balance")
+            except ValueError as error:
+                raise ValueError(f"diagnostics.{error}") from error
+        return self
+
+    @model_validator(mode="after")
     def _payments_resolve(self) -> Self:
         for position, payment in enumerate(self.payments):
             where = f"payments[{position}].uses"
             for use in payment.used.values():
                 self._use_resolves(payment, use, where)
         return self
+
+    @staticmethod
+    def _groups_fit(by: set[str], named: set[str], *, exactly: bool) -> bool:
+        """Tell whether a group can be found; a standard may name a group that the analysis makes itself."""
+        return by == named if exactly else named <= by
 
     def _use_resolves(self, payment: Payment, use: Use, where: str) -> None:
         proportions = payment.mechanism == "outcome_linked_cohort"
@@ -178,11 +192,13 @@ class Study(Part):
         if not any(
             (isinstance(question, Proportion) or not proportions)
             and use.endpoint in question.model_dump().values()
-            and set(getattr(question, "by", ())) == set(use.levels)
+            and self._groups_fit(set(getattr(question, "by", ())), set(use.levels), exactly=proportions)
             for question in self.analyses
         ):
             asked = "a proportion" if proportions else "an analysis"
-            raise ValueError(f"{where} = {use.text!r} needs {asked} of {use.endpoint!r} by {sorted(use.levels)}")
+            raise ValueError(
+                f"{where} = {use.text!r} needs {asked} of {use.endpoint!r} by {sorted(use.levels)}"
+            )
 
     @property
     def measured(self) -> Measured:

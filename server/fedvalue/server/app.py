@@ -1,7 +1,8 @@
 """The Flower ServerApp: runs one study named in the run configuration, over whatever grid Flower gives.
 
 Keys of the run configuration, all paths on the coordinator's machine: ``study`` (the study file, with its
-``.sig`` beside it), ``roster``, ``out`` (a folder for the results), ``key`` (the coordinator's key, made if
+``.sig`` beside it), ``roster`` (as the authority signed it), ``authority`` (the authority's certificate),
+``revocations`` (its newest list), ``out`` (a folder for the results), ``key`` (the coordinator's key, made if
 it is not there), ``standards`` (folder of payment standards; empty takes the examples), ``wait`` (seconds
 to wait for sites).
 """
@@ -19,8 +20,9 @@ from fedvalue.evidence import statements
 from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.results import write_results
 from fedvalue.study import file as study_file
+from fedvalue.study.identity.clock import present
+from fedvalue.study.identity.trust import load_trust
 from fedvalue.study.keys import load_key, make_key
-from fedvalue.study.roster import load_roster
 from fedvalue.study.signature import Signature, verify
 
 app = ServerApp()
@@ -33,13 +35,15 @@ def main(grid: Grid, context: Context) -> None:
     study_path, out = _path(settings, "study"), _path(settings, "out")
     key_path = Path(settings["key"]) if settings.get("key") else out / "keys" / "coordinator.pem"
     study = study_file.load(study_path)
+    trust = load_trust(_path(settings, "authority"), _path(settings, "revocations"), present())
     coordinator = Coordinator(
         study=study,
-        roster=load_roster(_path(settings, "roster")),
+        roster=trust.roster(_path(settings, "roster"), present()),
         key=load_key(key_path) if key_path.exists() else make_key(key_path),
         study_signatures=(_signature(study_path, study_file.digest(study)),),
         wait_seconds=_seconds(settings, "wait"),
         progress=_line,
+        trust=trust,
     )
     evidence = coordinator.run(grid)
     standards = Path(settings["standards"]) if settings.get("standards") else None

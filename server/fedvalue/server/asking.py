@@ -34,7 +34,8 @@ def ask(
     """
     until = None if timeout is None else time.monotonic() + timeout
     messages = [
-        Message(Wire.pack(request), dst_node_id=node, message_type=kind) for node, request in requests.items()
+        Message(Wire.pack(request), dst_node_id=node, message_type=kind, ttl=timeout)
+        for node, request in requests.items()
     ]
     nodes = list(requests)
     waiting = dict(zip(grid.push_messages(messages), nodes, strict=True))

@@ -14,12 +14,16 @@ from fedvalue.evidence import statements
 from fedvalue.planning.plan import make_plan, plan_on
 from fedvalue.planning.words import in_words, preview
 from fedvalue.secure_sum.thresholds import thresholds
+from fedvalue.server.plan_cli import plan_study
 from fedvalue.study import file as study_file
+from fedvalue.study.identity.clock import present
+from fedvalue.study.identity.trust import load_trust
 from fedvalue.study.keys import load_key, make_key
-from fedvalue.study.roster import load_roster
+from fedvalue.study.roster import Roster, load_roster
 from fedvalue.study.signature import fingerprint, public_hex, sign
 
 study_app = typer.Typer(no_args_is_help=True, help="Check, price and sign a study file.")
+study_app.command("plan")(plan_study)
 
 StudyFile = Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -32,17 +36,23 @@ def check(
         int | None, typer.Option(help="Price it for so many hospitals; default: the study's min_sites.")
     ] = None,
     roster: Annotated[Path | None, typer.Option(help="Price it for exactly this roster.")] = None,
+    authority: Annotated[
+        Path | None, typer.Option(help="Certificate of the authority that signed the roster.")
+    ] = None,
+    revocations: Annotated[Path | None, typer.Option(help="The authority's newest revocation list.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Validate a study and print in words what will be asked, of whom, and at what price.
 
-    Nothing is asked of anybody. Exit status 2: the study is not valid, and the message names the key.
+    Nothing is asked of anybody. A roster that an authority signed is read with its certificate and list, and
+    everybody on it must stand today; cards without a signature are priced too, and answer simulations only.
+    Exit status 2: the study is not valid, and the message names the key; 4: the roster does not hold.
     """
     read = study_file.load(study)
     if sites is not None and roster is not None:
         raise StudyInvalid("give --sites or --roster, not both", where="command line")
     if roster is not None:
-        plan = make_plan(read, load_roster(roster))
+        plan = make_plan(read, _roster(roster, authority, revocations))
     else:
         if sites is not None and sites < read.federation.min_sites:
             raise StudyInvalid(
@@ -59,6 +69,15 @@ def check(
     typer.echo(
         json.dumps(preview(read, plan), ensure_ascii=False, indent=1) if as_json else in_words(read, plan)
     )
+
+
+def _roster(path: Path, authority: Path | None, revocations: Path | None) -> Roster:
+    if (authority is None) != (revocations is None):
+        raise StudyInvalid("--authority and --revocations go together", where="command line")
+    if authority is None or revocations is None:
+        return load_roster(path)
+    now = present()
+    return load_trust(authority, revocations, now).roster(path, now)
 
 
 @study_app.command("sign")

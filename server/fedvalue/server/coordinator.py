@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.serverapp import Grid
 
-from fedvalue.errors import PolicyForbids
+from fedvalue.errors import PolicyForbids, RosterUnsigned
 from fedvalue.evidence import records, sealing
 from fedvalue.evidence.bias import bias_checklist
 from fedvalue.evidence.package import EvidenceBody, EvidencePackage, Federation
@@ -18,14 +18,11 @@ from fedvalue.planning.plan import lowered, make_plan
 from fedvalue.server.enrolment import Progress, enrol, wait_for_nodes
 from fedvalue.server.provenance import VOCABULARY, installed_code
 from fedvalue.server.sums import Clear, Masked, Sum
+from fedvalue.study.identity.clock import present
+from fedvalue.study.identity.trust import Trust
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import Signature
-
-
-def present() -> datetime:
-    """Return the machine's present in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class Coordinator:
       step_seconds: Deadline of one question to the sites; None for no deadline.
       clock: Tells the time.
       progress: Told what is going on.
+      trust: The authority that signed the roster, and its list; None in a simulation.
     """
 
     study: Study
@@ -57,6 +55,7 @@ class Coordinator:
     step_seconds: float | None = 3600.0
     clock: Callable[[], datetime] = present
     progress: Progress = quiet
+    trust: Trust | None = None
 
     def run(self, grid: Grid) -> EvidencePackage:
         """Run the study and return its sealed evidence.
@@ -64,10 +63,16 @@ class Coordinator:
         Raises:
           TooFewSites: fewer sites connected, approved or answered than the study demands.
           PolicyForbids: a sum in clear outside a simulation.
+          IdentityRefusal: outside a simulation, no authority stands behind the roster, or its list is stale.
           PrivacyError: the budget is too small for what is asked.
         """
         if self.unsafe_clear_sum and not self.simulation:
             raise PolicyForbids("the sum travels in clear only in a simulation", where="coordinator")
+        if self.trust is None and not self.simulation:
+            raise RosterUnsigned(
+                "a study of real sites needs the authority that signed its roster", where="coordinator",
+                do="give the authority's certificate and its newest revocation list",
+            )  # fmt: skip
         plan = make_plan(self.study, self.roster, unsafe_exact=self.unsafe_exact)
         nodes = wait_for_nodes(grid, plan.thresholds.sites, seconds=self.wait_seconds, progress=self.progress)
         self.progress("asking for approvals", 0, len(nodes))
@@ -79,6 +84,8 @@ class Coordinator:
             timeout=self.step_seconds,
             simulation=self.simulation,
             clear_sum=self.unsafe_clear_sum,
+            trust=self.trust,
+            clock=self.clock,
         )
         self.progress("asking for approvals", len(enrolled.nodes), len(nodes))
         kind = Clear if self.unsafe_clear_sum else Masked

@@ -6,11 +6,19 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from flwr.serverapp import Grid
 from pydantic import ValidationError
 
-from fedvalue.errors import ReplyInvalid, SignatureInvalid, TooFewSites
+from fedvalue.errors import (
+    IdentityRefusal,
+    ProtocolRefusal,
+    ReplyInvalid,
+    SignatureInvalid,
+    SiteNameDiffers,
+    TooFewSites,
+)
 from fedvalue.evidence import statements
 from fedvalue.planning.plan import Plan, lowered
 from fedvalue.server.asking import ask
@@ -22,6 +30,8 @@ from fedvalue.strategies.secure_aggregation.messages import (
     Reply,
 )
 from fedvalue.study.approval import SIMULATION, Approval
+from fedvalue.study.identity.clock import Clock, present
+from fedvalue.study.identity.trust import Trust
 from fedvalue.study.roster import Roster, Site
 from fedvalue.study.signature import Signature, verify
 
@@ -66,15 +76,21 @@ def enrol(
     timeout: float | None,
     simulation: bool = False,
     clear_sum: bool = False,
+    trust: Trust | None = None,
+    clock: Clock = present,
 ) -> Enrolled:
     """Ask every node whether its officer approved this study on this roster.
 
-    A site made for a simulation takes part in simulations only, and no other site does.
+    A site made for a simulation takes part in simulations only, and no other site does. Where an authority
+    signed the roster, each site shows its certificate, which must stand now.
 
     Raises:
+      IdentityRefusal: the authority's list is past its date, or of another authority.
       TooFewSites: fewer than t sites of the roster said yes.
     """
     asked = {node: EnrolRequest(plan.study_hash, plan.roster_hash, secrets.token_hex(16)) for node in nodes}
+    if trust is not None:
+        trust.require_current(clock())
     replies = dict(ask(grid, ENROL, asked, timeout=timeout))
     found: dict[str, tuple[int, Approval]] = {}
     refusals: dict[str, str] = {}
@@ -82,7 +98,9 @@ def enrol(
         reply = replies[node]
         try:
             approval = _checked(reply, asked[node], roster, plan, clear_sum=clear_sum)
-        except ReplyInvalid as error:
+            if trust is not None and isinstance(reply, EnrolReply):
+                _certified(reply, roster, trust, clock())
+        except (ReplyInvalid, IdentityRefusal, ProtocolRefusal) as error:
             refusals[f"node {node}"] = reply.code if isinstance(reply, Refused) else error.code
             continue
         if approval.site in found or (SIMULATION in approval.unsafe) != simulation:
@@ -122,6 +140,13 @@ def _checked(reply: Reply, asked: EnrolRequest, roster: Roster, plan: Plan, *, c
         raise ReplyInvalid("the officer approved another protection than that of this run", where=site.id)
     _present(reply, asked, site)
     return approval
+
+
+def _certified(reply: EnrolReply, roster: Roster, trust: Trust, now: datetime) -> None:
+    """Check that the authority vouches for whoever has just shown that it holds the site's key."""
+    found = trust.presented(reply.certificate.encode(), roster, now, where=reply.site)
+    if found.id != reply.site:
+        raise SiteNameDiffers("the certificate is of another site", where=reply.site)
 
 
 def _present(reply: EnrolReply, asked: EnrolRequest, site: Site) -> None:

@@ -1,4 +1,4 @@
-"""Commands that write pages: a budget impact with its figures, and a report of evidence with decisions."""
+"""Commands that write pages: a budget impact, costs of sub-groups, a report of evidence with decisions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fedvalue.evidence import sealing
 from fedvalue.payment.decision import load_decision
 from fedvalue.payment.fund.what_if import answer
 from fedvalue.server.reports import page, sheet
+from fedvalue.server.reports.payment.desk import costs_sheet, read_costs
 from fedvalue.server.reports.payment.pages import impact_sheet
 from fedvalue.server.reports.wording import Language, Voice
 
@@ -36,6 +37,24 @@ def impact(
     """
     voice = Voice.of(language)
     page.save(sheet.render(impact_sheet(answer(question), voice), language), out)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def costs(
+    table: Annotated[
+        Path,
+        typer.Argument(help="CSV, columns group,cost: the payer's own exact cases.", show_default=False),
+    ],
+    currency: Annotated[str, typer.Option(help="ISO 4217 code of the costs.", show_default=False)],
+    out: Out,
+    language: Choice = "both",
+) -> None:
+    """Draw what sub-groups cost on the payer's own lists: boxes, CV, and what the split explains.
+
+    Example: fedvalue report costs cases.csv --currency CNY --out costs.html
+    """
+    page.save(sheet.render(costs_sheet(read_costs(table), currency, Voice.of(language)), language), out)
     typer.echo(f"wrote {out}")
 
 

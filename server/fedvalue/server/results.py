@@ -28,7 +28,7 @@ class Results:
     """Where everything is.
 
     Attributes:
-      decisions: One for each payment standard that the study names.
+      decisions: One for each payment standard that the study names and that reads evidence alone.
       files: Every file, in the order in which a reader wants them.
     """
 
@@ -64,7 +64,9 @@ def write_results(
       OutputError: the folder cannot be written.
     """
     files = [standard_file.read(payment.standard, standards) for payment in study.payments]
-    decisions = tuple(decide(evidence, file, now.date(), key=key) for file in files)
+    # A standard that reads the payer's own figures waits for them: `fedvalue payment decide --held`.
+    ready = [file for file in files if not file.standard.reads_statement]
+    decisions = tuple(decide(evidence, file, now.date(), key=key) for file in ready)
     made = folder / PARTIAL
     try:
         shutil.rmtree(made, ignore_errors=True)

@@ -91,10 +91,13 @@ class Masked:
         )
 
     def spent(self) -> tuple[SiteSpending, ...]:
-        """Return for each site every attempt that it did not refuse before its debit."""
+        """Return for each site every attempt, where its vector is in the sum, or those it may have paid."""
         found = []
         for site in self.inner.roster.site:
-            debits = [(one.charged.get(site.id, 0), one.release) for one in self.inner.opened]
+            debits = [
+                (one.attempt if site.id in one.survivors else one.charged.get(site.id, 0), one.release)
+                for one in self.inner.opened
+            ]
             price = sum(times * release.charged_units(clear_sum=False) for times, release in debits)
             found.append(
                 SiteSpending(site=site.id, rho_units=price, releases=sum(times for times, _ in debits))

@@ -188,11 +188,14 @@ def test_a_vector_needs_t_members_that_signed_the_same(federate: Make) -> None:
     del repeated.agreement[3:]
     repeated.agreement.extend([request.agreement[0]] * 5)
     stranger = pb.MaskedRequest()
-    stranger.CopyFrom(repeated)
+    stranger.CopyFrom(request)
+    del stranger.agreement[3:]
     stranger.agreement.append(pb.MembersSigned(site="site-999", signature=b"s" * 64))
-    for attack in (forged, repeated, stranger):
+    for attack in (forged, stranger):
         with pytest.raises(errors.AgreementSplit):
             federation.ask(wire.MASKED, VICTIM, attack)
+    with pytest.raises(errors.SiteRepeated):
+        federation.ask(wire.MASKED, VICTIM, repeated)
     assert federation.debits() == 0
 
 
@@ -218,7 +221,9 @@ def test_the_last_transcript_cannot_be_left_out_made_up_or_replaced_by_an_older_
     unsigned = pb.LastTranscript()
     unsigned.CopyFrom(second)
     del unsigned.signatures[3:]
-    unsigned.signatures.extend([second.signatures[0]] * 3)
+    repeated = pb.LastTranscript()
+    repeated.CopyFrom(unsigned)
+    repeated.signatures.extend([second.signatures[0]] * 3)
     invented = pb.LastTranscript()
     invented.CopyFrom(second)
     invented.survivors.pop()
@@ -228,6 +233,8 @@ def test_the_last_transcript_cannot_be_left_out_made_up_or_replaced_by_an_older_
     for attack in (None, first, unsigned, invented, later):
         with pytest.raises(errors.TranscriptInvalid):
             attacker.vectors(own, [VICTIM], attack)
+    with pytest.raises(errors.SiteRepeated):
+        attacker.vectors(own, [VICTIM], repeated)
     stranger = pb.LastTranscript()
     stranger.CopyFrom(second)
     stranger.survivors.append("site-999")
@@ -377,9 +384,12 @@ def test_shares_need_t_signatures_of_distinct_survivors(federate: Make) -> None:
     inputs = attacker.vectors(own)
     signatures = attacker.consistent(ref, inputs)
     forged = [pb.SurvivorsSigned(site=s.site, signature=signatures[0].signature) for s in signatures]
-    for shown in ([], signatures[:3], signatures[:3] + [signatures[0]] * 5, forged):
+    for shown in ([], signatures[:3], forged):
         with pytest.raises(errors.TooFewPeers):
             federation.ask(wire.UNMASK, VICTIM, attacker.unmask_request(ref, inputs, shown))
+    repeated = signatures[:3] + [signatures[0]] * 5
+    with pytest.raises(errors.SiteRepeated):
+        federation.ask(wire.UNMASK, VICTIM, attacker.unmask_request(ref, inputs, repeated))
 
 
 def test_a_signature_of_a_site_outside_the_survivors_does_not_count(federate: Make) -> None:
@@ -527,7 +537,7 @@ def test_an_approval_that_changes_within_an_epoch_counts_at_once(federate: Make)
 # ---- anything at all ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_a_changed_request_is_answered_or_refused_and_nothing_else(data: st.DataObject) -> None:
     federation = Federation(4, dimension=3)
@@ -540,18 +550,18 @@ def test_a_changed_request_is_answered_or_refused_and_nothing_else(data: st.Data
 
     federation.ask = ask  # type: ignore[method-assign]  # listens in
     Attacker(federation).opened(1)
-    step, payload = data.draw(st.sampled_from(sent))
-    changed = bytearray(payload)
-    for _ in range(data.draw(st.integers(1, 4))):
-        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    cut = data.draw(st.integers(0, len(changed)))
-    attack = bytes(changed[:cut]) if data.draw(st.booleans()) else bytes(changed)
-    try:
-        reply = federation.sites[VICTIM].answer(step, attack)
-    except errors.Refusal:
-        return
-    federation.heard.append((step, VICTIM, attack, reply))
-    federation.nothing_leaked()
+    for step, payload in data.draw(st.lists(st.sampled_from(sent), min_size=5, max_size=9)):
+        changed = bytearray(payload)
+        for _ in range(data.draw(st.integers(1, 4))):
+            changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+        cut = data.draw(st.integers(0, len(changed)))
+        attack = bytes(changed[:cut]) if data.draw(st.booleans()) else bytes(changed)
+        try:
+            reply = federation.sites[VICTIM].answer(step, attack)
+        except errors.Refusal:
+            continue
+        federation.heard.append((step, VICTIM, attack, reply))
+        federation.nothing_leaked()
 
 
 def test_flowers_client_releases_both_shares_of_a_victim() -> None:

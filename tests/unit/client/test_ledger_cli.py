@@ -25,6 +25,7 @@ def make(folder: Path, site: str) -> SiteHome:
         "entity": f"Hospital {site}",
         "operator": "x",
         "budget": {"epsilon": 1.0, "delta": 1e-6},
+        "simulation": True,
     }
     return SiteHome.create(folder / site, Policy.model_validate(policy))
 

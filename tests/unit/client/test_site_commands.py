@@ -77,7 +77,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     home = tmp_path / "home"
-    said("init", home, "--site", "s01", "--entity", "Hospital", "--epsilon", 20, "--unsafe", "clear_sum")
+    said("init", home, "--site", "s01", "--entity", "Hospital", "--epsilon", 20, "--simulation")
     load_records(SiteHome.open(home), 30)
     roster = tmp_path / "roster.toml"
     roster.write_text(said("card", home) + card(site("s02")) + card(site("s03")), encoding="utf-8")
@@ -105,7 +105,7 @@ def test_a_home_is_made_with_a_minimal_policy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--epsilon", -1), ("--epsilon", 1, "--unsafe", "all"), ("--epsilon", 1, "--allow", "cox")]
+    "wrong", [("--epsilon", -1), ("--epsilon", 1, "--unsafe", "all"), ("--epsilon", 1, "--allow", "nothing")]
 )
 def test_a_policy_that_is_none_is_refused_before_anything_is_made(
     wrong: tuple[object, ...], tmp_path: Path
@@ -128,7 +128,7 @@ def test_a_study_is_checked_in_words_and_nothing_is_approved(desk: Desk) -> None
 
 def test_a_study_dearer_than_what_is_left_is_said_to_be(desk: Desk, tmp_path: Path) -> None:
     poor = tmp_path / "poor"
-    said("init", poor, "--site", "s01", "--entity", "x", "--epsilon", 0.1, "--unsafe", "clear_sum")
+    said("init", poor, "--site", "s01", "--entity", "x", "--epsilon", 0.1, "--simulation")
     desk.roster.write_text(said("card", poor) + card(site("s02")) + card(site("s03")), encoding="utf-8")
     found = run("check", poor, desk.study, "--roster", desk.roster)
     assert "NOT enough" in found.output

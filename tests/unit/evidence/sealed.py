@@ -62,6 +62,9 @@ kind = "binary"
 method = "METHOD"
 what = "best by day DAY"
 missing = "MISSING"
+[diagnostics]
+share = 0
+
 [[analyses]]
 kind = "proportion"
 endpoint = "response_6m"

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from fedvalue.analyses.estimate import Released, Stratum
 from fedvalue.errors import PaymentError
 from fedvalue.payment.operating import (
+    Critical,
     Rulebook,
+    answer_probabilities,
     assurance,
     critical,
     patients_needed,
@@ -247,3 +250,16 @@ def test_no_number_of_patients_is_named_past_the_limit() -> None:
         patients_needed(BOOK, known(30, 100), from_patients=100, noise_variance=0.0, wanted=0.99, at_most=500)
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("patients", "theta"), [(1, 0.3), (150, 0.37), (5000, 0.001), (20_000, 0.9), (30, 1.0)]
+)
+def test_without_noise_an_answer_has_the_probability_of_the_binomial_tail(
+    patients: int, theta: float
+) -> None:
+    # agreement with scipy.stats.binom, which the code does without because its import is slow
+    turn = float(round(patients * theta))
+    high, low = answer_probabilities(Critical(turn, turn - 1), theta, patients, 0.0)
+    assert high == pytest.approx(stats.binom.sf(turn - 1, patients, theta), rel=1e-10)
+    assert low == pytest.approx(stats.binom.cdf(turn - 1, patients, theta), rel=1e-10)

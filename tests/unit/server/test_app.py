@@ -12,7 +12,6 @@ from fedvalue.evidence.chain import verify_chain
 from fedvalue.server.app import app
 from fedvalue.server.grids.local import run_server_app
 from fedvalue.study.file import digest
-from fedvalue.study.roster import card
 from fedvalue.study.signature import sign
 from tests.agreement import SMALL, changed, key
 from tests.federation import FIVE, Hospitals, make_hospitals
@@ -30,11 +29,13 @@ def config(hospitals: Hospitals, folder: Path, *, role: str = "study") -> dict[s
     (folder / "study.toml").write_bytes(TEXT)
     signed = sign(statements.study_statement(digest(FIVE)), key("author"), role)
     (folder / "study.toml.sig").write_text(signed.model_dump_json(), encoding="utf-8")
-    people = "".join(card(site) for site in hospitals.roster.site)
-    (folder / "roster.toml").write_text(people, encoding="utf-8")
+    assert hospitals.office is not None
+    office = hospitals.office.folder
     return {
         "study": str(folder / "study.toml"),
-        "roster": str(folder / "roster.toml"),
+        "roster": str(office / "roster.toml"),
+        "authority": str(office / "authority.crt"),
+        "revocations": str(office / "revocations.pem"),
         "out": str(folder / "out"),
         "wait": "0",
     }
@@ -60,7 +61,7 @@ def test_a_run_leaves_evidence_and_a_report_and_makes_its_key_once(
     assert any(line.startswith("wrote ") and line.endswith("report.html (1/1)") for line in told)
 
 
-@pytest.mark.parametrize("missing", ["study", "roster", "out"])
+@pytest.mark.parametrize("missing", ["study", "roster", "authority", "revocations", "out"])
 def test_a_run_configuration_without_a_path_is_refused_by_its_key(
     missing: str, hospitals: Hospitals, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from fedvalue.analyses.cohort import Cohort
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.reservations import PlannedCharge, Reservation
 from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.identity import SiteIdentity, admit, recognise, standing
 from fedvalue.client.records.snapshot import Snapshot, find_snapshot, freeze, read_snapshot, snapshot_path
 from fedvalue.errors import (
     BudgetSpent,
@@ -28,6 +29,7 @@ from fedvalue.planning.words import site_share_units
 from fedvalue.privacy.accounting import Price
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
+from fedvalue.study.identity.signed_roster import SignedRoster
 from fedvalue.study.model import Part
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
@@ -49,12 +51,22 @@ class ApprovedStudy:
       roster: The roster.
       approval: The officer's signed approval.
       plan: The plan, recomputed at this site.
+      identity: This site's papers, on which the roster was recognised; None at a simulated site.
     """
 
     study: Study
     roster: Roster
     approval: Approval
     plan: Plan
+    identity: SiteIdentity | None = None
+
+    def standing(self, home: SiteHome) -> frozenset[str]:
+        """Return which sites count as dropped by now.
+
+        Raises:
+          IdentityRefusal: this site does not stand, or too few do; see `fedvalue.client.identity.standing`.
+        """
+        return standing(self.identity, self.roster, self.plan.thresholds.answers, home.clock())
 
     def cohort(self, home: SiteHome) -> Cohort:
         """Read the rows that the officer froze.
@@ -102,7 +114,7 @@ def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, 
     Args:
       home: The site.
       study: The study.
-      roster: The sites that would take part.
+      roster: The sites that would take part, signed by the authority unless the site is simulated.
       unsafe: What lowers protection: ``clear_sum``, ``no_noise``.
 
     Returns:
@@ -124,6 +136,7 @@ def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, 
         raise OutsideValidity(f"the study ended on {study.study.valid.until}", where="study.valid")
     plan = make_plan(study, roster, unsafe_exact=NO_NOISE in unsafe)
     home.policy.require(study, plan, clear_sum=CLEAR_SUM in unsafe)
+    admit(home, roster, plan.thresholds.colluding)
     return plan
 
 
@@ -278,14 +291,14 @@ def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
     try:
         approval = Approval.model_validate_json((folder / "approval.json").read_bytes())
         study = study_file.from_canonical((folder / "study.json").read_bytes())
-        roster = Roster.model_validate_json((folder / "roster.json").read_bytes())
+        signed = SignedRoster.model_validate_json((folder / "roster.json").read_bytes())
     except FileNotFoundError as error:
         raise NotApproved("the study is not approved here", do="`fedvalue site approve` it first") from error
     except (OSError, ValidationError, StudyInvalid) as error:
         raise StudyChanged(
             "the approved study cannot be read", where=str(folder), do="approve it again"
         ) from error
-    card = home.card()
+    roster, card = signed.roster(), home.card()
     try:
         approval.verify(where=str(folder / "approval.json"), officer_key=card.officer_key)
     except SignatureInvalid as error:
@@ -311,7 +324,8 @@ def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
     ):
         raise RosterMismatch("the thresholds are not those that were approved", where=str(folder))
     home.policy.require(study, plan, clear_sum=CLEAR_SUM in approval.unsafe)
-    return ApprovedStudy(study, roster, approval, plan)
+    identity = recognise(home, signed, limits.colluding)
+    return ApprovedStudy(study, roster, approval, plan, identity)
 
 
 def in_force(study: Study, home: SiteHome) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import rfc8785
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from fedvalue.errors import PolicyForbids, StudyInvalid
 from fedvalue.planning.plan import Plan
+from fedvalue.study.identity.confirmation import Fingerprint
 from fedvalue.study.model import Part
 from fedvalue.study.roster import SITE_ID
 from fedvalue.study.schema import KINDS, Study
@@ -54,6 +55,10 @@ class Policy(Part):
       simulation: True for a site that was made for a simulation: its approvals say so, and only it may answer
         in clear, without noise or with noise that can be repeated.
       study_signers: Public keys of people whose studies are looked at; empty accepts any signed study.
+      answer_every: Answers that touch rows leave on multiples of so many seconds after their question, so
+        that their time tells little of the rows; left out, 1 second, and 0 at a simulated site.
+      confirmed: Fingerprints that this site's people have compared over a channel of their own, by legal
+        entity; ``all`` confirms whoever is on the roster, at a simulated site only.
     """
 
     site: str = Field(pattern=SITE_ID)
@@ -65,6 +70,21 @@ class Policy(Part):
     unsafe: tuple[UnsafeKind, ...] = Field(default=(), strict=False)
     study_signers: tuple[str, ...] = Field(default=(), strict=False)
     simulation: bool = False
+    answer_every: float | None = Field(default=None, ge=0, le=3600)
+    confirmed: dict[str, Fingerprint] | Literal["all"] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _compared(self) -> Self:
+        if self.confirmed == "all" and not self.simulation:
+            raise ValueError("confirmed: 'all' is for simulated sites; a real one names what it compared")
+        return self
+
+    @property
+    def period(self) -> float:
+        """Seconds between two moments at which an answer may leave."""
+        if self.answer_every is not None:
+            return self.answer_every
+        return 0.0 if self.simulation else 1.0
 
     def digest(self) -> str:
         """Return the SHA-256 of the policy's canonical form, 64 hexadecimal digits."""
@@ -93,6 +113,8 @@ class Policy(Part):
 
     def to_toml(self) -> str:
         """Return the policy as the file that `load_policy` reads, with a comment on every line."""
+        pace = "" if self.answer_every is None else f"answer_every = {self.answer_every!r}\n"
+        everybody = 'confirmed = "all"\n' if self.confirmed == "all" else ""
         return (
             "# What this site answers at all. Approvals bind to this file: after a change, approve again.\n"
             f"site = {quoted(self.site)}\nentity = {quoted(self.entity)}          # legal entity\n"
@@ -104,10 +126,19 @@ class Policy(Part):
             "clear_sum, no_noise, seeded_noise\n"
             f"study_signers = {listed(self.study_signers)}     # empty: any signed study is looked at\n"
             f"simulation = {str(self.simulation).lower()}      "
-            "# true: approvals say so, and pass for nothing else\n\n"
+            "# true: approvals say so, and pass for nothing else\n"
+            f"{pace}{everybody}\n"
             "[budget]                # of all patients of this site, for life\n"
             f"epsilon = {self.budget.epsilon!r}\ndelta = {self.budget.delta!r}\n"
+            f"{self._confirmed_table()}"
         )
+
+    def _confirmed_table(self) -> str:
+        if self.confirmed == "all":
+            return ""
+        lines = [f"{quoted(entity)} = {quoted(digits)}" for entity, digits in sorted(self.confirmed.items())]
+        head = "\n[confirmed]             # digits that you compared with each hospital itself"
+        return "\n".join([head, *lines, ""])
 
 
 def load_policy(path: Path) -> Policy:

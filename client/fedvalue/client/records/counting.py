@@ -15,9 +15,7 @@ from fedvalue.study.model import window_days
 from fedvalue.study.sources import RecordCount, WorstGrade
 
 
-def index_days(
-    connection: duckdb.DuckDBPyConnection, between: tuple[float, float]
-) -> NDArray[np.float64]:
+def index_days(connection: duckdb.DuckDBPyConnection, between: tuple[float, float]) -> NDArray[np.float64]:
     """Return the calendar day of each patient's index day, NaN outside ``between``, shape ``(n,)``.
 
     At a hospital whose days are numbers, not dates, it is NaN for everybody.
@@ -59,9 +57,7 @@ GROUP BY c.position"""  # noqa: S608 (own names; every value of the study is a p
     return sql, parameters
 
 
-def worst_grade(
-    connection: duckdb.DuckDBPyConnection, name: str, source: WorstGrade
-) -> NDArray[np.int64]:
+def worst_grade(connection: duckdb.DuckDBPyConnection, name: str, source: WorstGrade) -> NDArray[np.int64]:
     """Return 0 without an event, else the highest grade; -1 where an event has no known grade.
 
     Raises:

@@ -235,5 +235,18 @@ class Panel(Rows):
         return self
 
 
-Records = Drug | Coded | Admission | AdverseEvent | Response | Event | FollowUp | Claim | Survival | Variant | Test | Panel
+Records = (
+    Drug
+    | Coded
+    | Admission
+    | AdverseEvent
+    | Response
+    | Event
+    | FollowUp
+    | Claim
+    | Survival
+    | Variant
+    | Test
+    | Panel
+)
 Table = Patient | Records

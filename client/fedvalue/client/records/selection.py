@@ -29,7 +29,8 @@ class Step:
 
 
 def select(connection: duckdb.DuckDBPyConnection, cohort: Cohort) -> tuple[Step, ...]:
-    """Create the temporary table ``chosen(position, patient_id, index_day)``, in the order of patient ids.
+    """Create the temporary tables ``chosen(position, patient_id, index_day)``, in the order of patient ids, and
+    ``lost(patient_id, step)``: who was left out, and by which step: 0 is the index, then the criteria in order.
 
     Returns:
       How many patients every step leaves.
@@ -55,9 +56,19 @@ def select(connection: duckdb.DuckDBPyConnection, cohort: Cohort) -> tuple[Step,
         steps.append(
             Step(f"with a {cohort.index.first} {' or '.join(cohort.index.codes)}", _count(connection, "step"))
         )
+    connection.execute(
+        "CREATE TEMP TABLE lost AS SELECT patient_id, 0 AS step FROM patient "
+        "WHERE patient_id NOT IN (SELECT patient_id FROM step)"
+    )
     for word, criteria in (("require", cohort.require), ("exclude", cohort.exclude)):
         for criterion in criteria:
+            connection.execute("CREATE OR REPLACE TEMP TABLE before AS SELECT patient_id FROM step")
             _keep(connection, criterion, required=word == "require")
+            connection.execute(
+                "INSERT INTO lost SELECT patient_id, $step FROM before "
+                "WHERE patient_id NOT IN (SELECT patient_id FROM step)",
+                {"step": len(steps) - 1},
+            )
             what = f"{word} {criterion.kind} {' or '.join(criterion.codes)} within {criterion.within}"
             steps.append(Step(what, _count(connection, "step")))
     connection.execute(

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class Frozen:
       steps: How many patients each step of the selection left; for the site's officer only.
       data_cut: Latest day of any record in the store, None where there is none.
       calendar: True where days count from 1970-01-01.
+      lost_ids: Ids of the patients who are left out, in increasing order; `Cohort.lost` has their steps.
     """
 
     patient_ids: NDArray[np.object_]
@@ -48,6 +49,7 @@ class Frozen:
     steps: tuple[Step, ...]
     data_cut: float | None
     calendar: bool
+    lost_ids: NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Snapshot:
 
     Attributes:
       study: Hash of the study, 64 hexadecimal digits.
-      content: SHA-256 over the rows in the order of patient ids, 64 hexadecimal digits.
+      content: SHA-256 over the rows in the order of patient ids, and over the steps that left others out.
       data_cut: Latest day of any record when the cohort was frozen, None where there is none.
       calendar: True where that day counts from 1970-01-01.
       path: The file, mode 0600.
@@ -92,6 +94,7 @@ def build(database_path: Path, study: Study, *, limits: Limits = MODEST) -> Froz
     with reading(database_path, limits=limits) as connection:
         steps = select(connection, study.cohort)
         ids = connection.execute("SELECT patient_id FROM chosen ORDER BY position").fetchall()
+        lost = connection.execute("SELECT patient_id, step FROM lost ORDER BY patient_id").fetchall()
         categorical = {name: item for name, item in study.variables.items() if item.categorical}
         numeric = {name: item for name, item in study.variables.items() if not item.categorical}
         assessed = {name: item for name, item in study.endpoints.items() if isinstance(item, Binary)}
@@ -104,6 +107,7 @@ def build(database_path: Path, study: Study, *, limits: Limits = MODEST) -> Froz
             numbers={name: variables.number(connection, name, item) for name, item in numeric.items()},
             binary={name: outcomes.binary(connection, name, item) for name, item in assessed.items()},
             survival={name: outcomes.survival(connection, study, name, item) for name, item in timed.items()},
+            lost=np.array([step for _, step in lost], dtype=np.int64),
         )
         latest = " UNION ALL ".join(f"SELECT max(day) AS day FROM {table}" for table in _DATED)  # noqa: S608 (own names)
         cut = connection.execute(f"SELECT max(day) FROM ({latest})").fetchone()  # noqa: S608 (own names)
@@ -114,6 +118,7 @@ def build(database_path: Path, study: Study, *, limits: Limits = MODEST) -> Froz
         steps,
         None if cut is None or cut[0] is None else float(cut[0]),
         calendar is not None and calendar[0] == "true",
+        np.array([patient for patient, _ in lost], dtype=object),
     )
 
 
@@ -160,12 +165,20 @@ def freeze(
     if counted is not None:
         stay = np.array(counted(ids.tolist()), dtype=bool)
         ids, columns = ids[stay], {name: column[stay] for name, column in columns.items()}
-    content = _content(ids, columns)
+    lost_ids, steps = frozen.lost_ids, frozen.cohort.lost
+    if counted is not None and len(lost_ids):
+        stay = np.array(counted(lost_ids.tolist()), dtype=bool)
+        lost_ids, steps = lost_ids[stay], steps[stay]
+    content = _digest((ids, columns), (lost_ids, {"step": steps}))
     frame = pd.DataFrame({"position": np.arange(len(ids)), "patient_id": ids, **columns})
+    left_out = pd.DataFrame({"position": np.arange(len(lost_ids)), "patient_id": lost_ids, "step": steps})
     with writing(path, limits=limits) as connection:
         connection.register("rows", frame)
         connection.execute("CREATE TABLE cohort AS SELECT * FROM rows")
         connection.unregister("rows")
+        connection.register("left_out", left_out)
+        connection.execute("CREATE TABLE lost AS SELECT * FROM left_out")
+        connection.unregister("left_out")
         connection.execute(
             "CREATE TABLE frozen (study VARCHAR, content VARCHAR, data_cut DOUBLE, calendar BOOLEAN)"
         )
@@ -208,19 +221,21 @@ def read_snapshot(
     with _opened(path, limits) as connection:
         stated = _stated(connection, key, path)
         found = connection.execute("SELECT * EXCLUDE (position) FROM cohort ORDER BY position").fetchnumpy()
+        left_out = connection.execute("SELECT patient_id, step FROM lost ORDER BY position").fetchnumpy()
     ids = np.asarray(found.pop("patient_id"), dtype=object)
     columns = {
         name: np.ma.filled(np.ma.asarray(values), np.nan if values.dtype.kind == "f" else -1)
         for name, values in found.items()
     }
-    computed = _content(ids, columns)
+    steps = np.ma.filled(np.ma.asarray(left_out["step"]), -1).astype(np.int64)
+    computed = _digest((ids, columns), (np.asarray(left_out["patient_id"], dtype=object), {"step": steps}))
     if computed != stated.content or (content is not None and computed != content):
         raise SourceUnreadable(
             "the frozen cohort is not the one that was approved",
             where=str(path),
             do="somebody changed the file: restore it, or withdraw the approval and approve again",
         )
-    return _cohort(len(ids), columns, study)
+    return replace(_cohort(len(ids), columns, study), lost=steps)
 
 
 def snapshot_path(folder: Path, study_hash: str) -> Path:
@@ -272,6 +287,17 @@ def _cohort(
             for name in timed
         },
     )
+
+
+_Rows = tuple[NDArray[np.object_], dict[str, NDArray[np.float64] | NDArray[np.int64]]]
+
+
+def _digest(chosen: _Rows, lost: _Rows) -> str:
+    """Return the SHA-256 over the rows that are in and then those that were left out."""
+    whole = _content(*chosen)
+    if not len(lost[0]):
+        return whole
+    return hashlib.sha256(f"{whole}{_content(*lost)}".encode()).hexdigest()
 
 
 def _content(ids: NDArray[np.object_], columns: dict[str, NDArray[np.float64] | NDArray[np.int64]]) -> str:

@@ -19,7 +19,6 @@ from fedvalue.payment.mechanisms.underlying import Derived, Draws, Floats
 from fedvalue.payment.parameters import is_money
 from fedvalue.payment.standard import Standard
 
-
 Take = Callable[[str], Floats]
 """Gives the draws of a quantity, shape ``(runs,)``."""
 

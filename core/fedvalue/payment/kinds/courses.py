@@ -140,7 +140,9 @@ def _check_milestones(case: Case) -> None:
 def _milestone_parts(case: Case) -> tuple[Derived, Derived]:
     terms = _milestone_terms(case)
     price, upfront = float(terms.price), float(terms.upfront)
-    on_pass, on_fail = ([float(getattr(m, side)) for m in terms.milestones] for side in ("on_pass", "on_fail"))
+    on_pass, on_fail = (
+        [float(getattr(m, side)) for m in terms.milestones] for side in ("on_pass", "on_fail")
+    )
 
     def passed(take: Take) -> Floats:
         return np.clip(np.stack([take(m.name) for m in terms.milestones]), 0.0, 1.0)

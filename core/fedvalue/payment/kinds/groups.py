@@ -2,13 +2,15 @@
 
 Two forms, told apart by the payer's statement:
 
-* the closed year is grouped with the sub-groups in place of the ADRG: weights are exact, and the draws show what
+* the closed year is grouped with the sub-groups in place of the ADRG: weights are exact, and the draws show
+what
   another year of the same kind would be (`split.moment_draws`), V_dp = 0;
 * the statement has ``cells``: visible groups that the mutation splits, and the standard's quantities
   ``share_<cell>__<subgroup>`` give the split, with both variances (`molecular`). Costs stay exact.
 
-The derived quantity ``all_conditions`` is 1 in a draw in which every criterion holds. Where a sub-group names no
-field that a grouper sees, nothing is decided: the four vehicles are offered. Source: payment.md 2.5, points 12, 13.
+The derived quantity ``all_conditions`` is 1 in a draw in which every criterion holds. Where a sub-group
+names no field that a grouper sees, nothing is decided: the four vehicles are offered. Source: payment.md
+2.5, points 12, 13.
 """
 
 from __future__ import annotations
@@ -114,9 +116,19 @@ def _cells(case: Case) -> PayerHeld:
     cases = sum(g.cases for g in groups)
     zero = Decimal("0.00")
     return PayerHeld(
-        whole.year, whole.currency, whole.grouping_version, whole.price_list, groups, 0, zero, zero, 0, zero, cases,
+        whole.year,
+        whole.currency,
+        whole.grouping_version,
+        whole.price_list,
+        groups,
+        0,
+        zero,
+        zero,
+        0,
+        zero,
+        cases,
         total,
-    )  # fmt: skip
+    )
 
 
 def _shares(case: Case) -> Draws:
@@ -191,7 +203,7 @@ def _weights(case: Case) -> dict[str, Fraction]:
 
 
 def _published(case: Case) -> tuple[dict[str, Decimal], Fraction]:
-    """Return weights to four decimals, and what the rate is multiplied with so that rounding moves no money."""
+    """Return weights to four decimals, and the factor of the rate with which rounding moves no money."""
     exact = _weights(case)
     center, _ = _moments(case)
     rounded = {name: Decimal(round(value * 10**PLACES)).scaleb(-PLACES) for name, value in exact.items()}
@@ -241,24 +253,34 @@ def _weight_rows(case: Case, exact: Sequence[Moments]) -> list[Result]:
         found = subgroup_weights(cells, _shares(case), names)
         return [
             result(
-                f"weight of {name}", "relative weight",
-                Derived(d.value * scale, d.draws * scale, d.sampling_variance * scale**2, d.privacy_variance * scale**2),
+                f"weight of {name}",
+                "relative weight",
+                Derived(
+                    d.value * scale,
+                    d.draws * scale,
+                    d.sampling_variance * scale**2,
+                    d.privacy_variance * scale**2,
+                ),
                 text=f"about {float(m.cases):,.0f} cases",
             )
             for (name, d), m in zip(found.items(), exact, strict=True)
-        ]  # fmt: skip
+        ]
     estimates = weight_estimates(case.statement().costs())
     rows = []
     for subgroup, m in zip(_subgroups(case), exact, strict=True):
         e = estimates[subgroup.group]
         rows.append(
             Result(
-                name=f"weight of {subgroup.name}", unit="relative weight", value=kept(e.value),
-                lower=None if e.lower is None else kept(e.lower), upper=None if e.upper is None else kept(e.upper),
-                sampling_variance=kept(e.sampling_variance), privacy_variance=0.0,
+                name=f"weight of {subgroup.name}",
+                unit="relative weight",
+                value=kept(e.value),
+                lower=None if e.lower is None else kept(e.lower),
+                upper=None if e.upper is None else kept(e.upper),
+                sampling_variance=kept(e.sampling_variance),
+                privacy_variance=0.0,
                 text=f"{int(m.cases):,} cases of {subgroup.group}",
             )
-        )  # fmt: skip
+        )
     return rows
 
 

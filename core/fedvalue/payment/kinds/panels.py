@@ -1,4 +1,4 @@
-"""Contracts on a panel of people: capitation and its tiers, yearly bundles, quality, savings, next year's price.
+"""Contracts on a panel of people: capitation, risk tiers, yearly bundles, quality, savings.
 
 A standard's targets are set from the underlying rates of a region; each institution's year is settled on its
 own exact figures. Several targets are met jointly, over draws, and not as a product of their probabilities.
@@ -12,9 +12,10 @@ normalised again, and divided to the fen so that tiering moves no budget. Source
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from fedvalue.analyses.estimate import Estimate
 from fedvalue.errors import PaymentError
 from fedvalue.payment.decision import Outcome
 from fedvalue.payment.decision_findings import Result
-from fedvalue.payment.kinds.case import Case, Expected, Kind, kept, result
+from fedvalue.payment.kinds.case import Case, Expected, Kind, Take, kept, result
 from fedvalue.payment.known import Z95, Known, KnownDraws
 from fedvalue.payment.mechanisms.bands import AnnualBundleTerms, BandFactor, TierAmounts
 from fedvalue.payment.mechanisms.exact import fen
@@ -48,20 +49,26 @@ def _tier_coefficients(case: Case) -> tuple[Credible, dict[str, int]]:
     whole = sum(people.values())
     if not tiers or whole <= 0:
         raise PaymentError(
-            "risk tiers need cost_<tier> from evidence and people_<tier> from the payer", where=case.standard.name,
+            "risk tiers need cost_<tier> from evidence and people_<tier> from the payer",
+            where=case.standard.name,
             do="name both as quantities of the standard",
-        )  # fmt: skip
+        )
     estimates = {}
     for tier in tiers:
-
-        def relative(take: object, tier: str = tier) -> Floats:
-            mean = sum(people[t] * take(f"cost_{t}") for t in tiers) / whole  # type: ignore[operator]  # `through` hands it over
-            return np.asarray(take(f"cost_{tier}") / np.maximum(mean, 1e-12))  # type: ignore[operator]
-
-        found = case.through(relative)
-        estimates[tier] = _estimate(found)
+        estimates[tier] = _estimate(case.through(_relative(tier, people)))
     between = case.number("between_sd") ** 2
     return credible(estimates, people, between_variance=between), people
+
+
+def _relative(tier: str, people: Mapping[str, int]) -> Callable[[Take], Floats]:
+    """Return the function of the draws that is a tier's cost over the mean member's."""
+    whole = sum(people.values())
+
+    def relative(take: Take) -> Floats:
+        costs = np.stack([n * take(f"cost_{t}") for t, n in people.items()]).sum(axis=0)
+        return np.asarray(take(f"cost_{tier}") * whole / np.maximum(costs, 1e-12), dtype=np.float64)
+
+    return relative
 
 
 def _estimate(found: Derived) -> Estimate:
@@ -248,8 +255,6 @@ def _savings(case: Case) -> Derived:
 def _guard_rate(case: Case, outcome: Outcome) -> Mapping[str, Decimal]:
     """Return MSR' = z sqrt(V_s + V_dp) / benchmark, at most 1, to four decimals, upwards."""
     del outcome
-    from statistics import NormalDist
-
     z = NormalDist().inv_cdf(case.number("p_met"))
     spend = case.known["spend"]
     rate = z * (spend.sampling_variance + spend.privacy_variance) ** 0.5 / case.number("benchmark")
@@ -274,10 +279,10 @@ NEXT = Kind(compute=_raised)
 def _cells(case: Case) -> Credible:
     cells = [name.removeprefix("raw_") for name in case.standard.quantities if name.startswith("raw_")]
     people = {cell: int(case.figure(f"people_{cell}")) for cell in cells}
-    estimates = {
-        cell: _estimate(case.through(lambda take, cell=cell: take(f"raw_{cell}")))
-        for cell in cells  # type: ignore[misc]  # mypy cannot infer a lambda with a default
-    }
+    estimates = {}
+    for cell in cells:
+        at = case.draws.names.index(f"raw_{cell}")
+        estimates[cell] = _estimate(case.draws.through(lambda rows, at=at: rows[:, at]))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
     return credible(estimates, people, between_variance=case.number("between_sd") ** 2)
 
 
@@ -300,13 +305,15 @@ def _cell_results(case: Case) -> tuple[Result, ...]:
     found = _cells(case)
     rows = [result("largest less smallest coefficient", "ratio", _spread(case))]
     for paid in payments(case.amount("base"), found.coefficients):
-        rows.append(
+        rows.append(  # noqa: PERF401  (a comprehension of this size reads worse)
             Result(
-                name=f"coefficient of {paid.cell}", unit="coefficient",
+                name=f"coefficient of {paid.cell}",
+                unit="coefficient",
                 value=kept(float(found.coefficients.of(paid.cell))),
-                text=f"{paid.people:,} people, {paid.total:,} in all; credibility {found.credibility[paid.cell]:.3f}",
+                text=f"{paid.people:,} people, {paid.total:,} in all; "
+                f"credibility {found.credibility[paid.cell]:.3f}",
             )
-        )  # fmt: skip
+        )
     return tuple(rows)
 
 

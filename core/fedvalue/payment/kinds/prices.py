@@ -34,9 +34,14 @@ from fedvalue.payment.mechanisms.weights import relative_weights
 
 def _check_item(case: Case) -> None:
     ItemTerms(
-        case.standard.name, case.word("code"), case.currency, case.amount("cap"), case.amount("patient_share"),
-        case.amount("insurer_share"), "hospital" if case.word("excess") == "hospital" else "patient",
-    )  # fmt: skip
+        case.standard.name,
+        case.word("code"),
+        case.currency,
+        case.amount("cap"),
+        case.amount("patient_share"),
+        case.amount("insurer_share"),
+        "hospital" if case.word("excess") == "hospital" else "patient",
+    )
 
 
 def _patient_pays(case: Case) -> Derived:

@@ -37,4 +37,4 @@ KINDS: Mapping[MechanismName, Kind] = {
     "provisional_listing": value.PROVISIONAL,
     "suspension": value.SUSPENSION,
 }
-"""All mechanisms but ``outcome_linked_cohort``, whose single share `deciding` reads by its exact posterior."""
+"""All mechanisms but ``outcome_linked_cohort``, whose single share `deciding_share` reads."""

@@ -1,12 +1,12 @@
 """Mechanisms on value: the ICER gate, provisional listing, suspension after years in a row.
 
-Decided on incremental net benefit INB = k dE - dC with k the standard's willingness to pay; the ICER is printed
-with its quadrant and decides nothing. k is a grid: INB at every ``willingness_*`` is shown, and the criterion
-reads one of them. Cost and effect go together where the analysis says how (`Joint`).
+Decided on incremental net benefit INB = k dE - dC with k the standard's willingness to pay; the ICER is
+printed with its quadrant and decides nothing. k is a grid: INB at every ``willingness_*`` is shown, and the
+criterion reads one of them. Cost and effect go together where the analysis says how (`Joint`).
 
-Provisional listing: P(INB > 0) and the value of data, EVSI of a study ``data_factor`` times today's information
-for ``eligible`` people, against its cost. Suspension: this year's verdict joins the payer's earlier ones.
-Source: payment.md 2.10, 2.13.
+Provisional listing: P(INB > 0) and the value of data, EVSI of a study ``data_factor`` times today's
+information for ``eligible`` people, against its cost. Suspension: this year's verdict joins the payer's
+earlier ones. Source: payment.md 2.10, 2.13.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _results(case: Case) -> tuple[Result, ...]:
         ),
     ]  # fmt: skip
     for found in net_benefits(both, _grid(case)):
-        rows.append(
+        rows.append(  # noqa: PERF401  (a comprehension of this size reads worse)
             _row(
                 f"INB at {found.k:,.0f}",
                 money,
@@ -111,9 +111,12 @@ def _provisional(case: Case) -> Mapping[str, Known]:
 
 def _provisional_results(case: Case) -> tuple[Result, ...]:
     worth = Result(
-        name="value of the data to be collected", unit=case.currency, value=kept(_data_value(case)),
-        text=f"against a cost of {case.amount('data_cost'):,}; at most {case.amount('longest')} days provisional",
-    )  # fmt: skip
+        name="value of the data to be collected",
+        unit=case.currency,
+        value=kept(_data_value(case)),
+        text=f"against a cost of {case.amount('data_cost'):,}; "
+        f"at most {case.amount('longest')} days provisional",
+    )
     return (*_results(case), worth)
 
 

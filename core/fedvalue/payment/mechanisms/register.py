@@ -27,7 +27,7 @@ from typing import Any
 
 import rfc8785
 
-from fedvalue.errors import PaymentError
+from fedvalue.errors import PaymentError, WindowsOverlap
 from fedvalue.payment.mechanisms.cash import Party, Settlement, flow, settlement
 from fedvalue.payment.mechanisms.settle import Realised, signed_content
 
@@ -82,7 +82,8 @@ def entered(
       replaces: Key of the entry that the statement corrects.
 
     Raises:
-      PaymentError: settled already, days settled already, or nothing there to correct.
+      WindowsOverlap: days settled already.
+      PaymentError: settled already, or nothing there to correct.
     """
     key, where = settle_key(statement), f"{statement.institution}, {statement.start} to {statement.end}"
     if led_to.contract != statement.contract:
@@ -106,7 +107,7 @@ def entered(
             )
     for entry in standing:
         if entry is not before and _same_days(entry, statement):
-            raise PaymentError(
+            raise WindowsOverlap(
                 f"days of {entry.start} to {entry.end} are settled already",
                 where=where,
                 do="say which entry the statement replaces, or state other days",

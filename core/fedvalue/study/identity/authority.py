@@ -87,13 +87,26 @@ def make_authority(
 def load_authority(folder: Path, *, passphrase: bytes | None = None) -> Authority:
     """Read the authority of ``folder``.
 
+    Args:
+      folder: Where key and certificate lie.
+      passphrase: What the key was locked with.
+
     Raises:
       SignatureInvalid: its key cannot be read; `PassphraseWrong` where that is the reason.
       CertificateInvalid: its certificate cannot be read.
       IdentityKeyDiffers: key and certificate are of two authorities.
     """
+    return with_key(folder, load_key(folder / KEY_FILE, passphrase))
+
+
+def with_key(folder: Path, key: Ed25519PrivateKey) -> Authority:
+    """Return the authority of ``folder`` with its key, which the caller has opened.
+
+    Raises:
+      CertificateInvalid: its certificate cannot be read.
+      IdentityKeyDiffers: key and certificate are of two authorities.
+    """
     trust = load_trusted(folder / CERTIFICATE_FILE)
-    key = load_key(folder / KEY_FILE, passphrase)
     if public_hex(key) != trust.public_key:
         raise IdentityKeyDiffers(
             "key and certificate are of two authorities", where=str(folder), do="restore the right pair"

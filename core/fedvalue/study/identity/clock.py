@@ -14,6 +14,11 @@ TOLERANCE = timedelta(minutes=5)
 """How far two honest clocks may differ. It never prolongs a certificate or a revocation list."""
 
 
+def present() -> datetime:
+    """Return the machine's present in UTC."""
+    return datetime.now(UTC)
+
+
 def utc(now: datetime) -> datetime:
     """Return ``now`` in UTC.
 

@@ -125,18 +125,32 @@ def load_signed_roster(
 
     Raises:
       StudyInvalid: unreadable, not TOML, an unknown key, or somebody stands on it twice.
-      RosterUnsigned: not signed, changed after it was signed, or not written as the authority writes it.
-      AuthorityUnknown: signed by, or with the revocation list of, another authority.
-      SuiteUnknown: of another crypto suite.
-      CertificateExpired: the authority's certificate, or that of a site on the roster, has ended.
-      CertificateRevoked: that of a site on the roster was revoked.
-      RevocationListStale: the list is past its date.
-      ClockSkewed: signed in the future, or the clock has no time zone.
+      IdentityRefusal: as in `require_signed`; the list is of another authority or past its date; a site on
+        the roster has been revoked or has expired.
     """
     now, where = clock(), str(path)
     authority.require_valid(now)
     revocations.require_of(authority, now)
-    found, raw = _read(path)
+    found = read_signed_roster(path)
+    require_signed(found, authority, now, where=where)
+    for site in found.site:
+        revocations.require_standing(site, now)
+    return found.roster()
+
+
+def require_signed(found: SignedRoster, authority: TrustedAuthority, now: datetime, *, where: str) -> None:
+    """Refuse a roster that this authority did not sign as it stands.
+
+    Whether the sites on it still stand is a question for the revocation list, and for another moment.
+
+    Raises:
+      RosterUnsigned: not signed, or changed after it was signed.
+      AuthorityUnknown: signed by another authority.
+      SuiteUnknown: of another crypto suite.
+      CertificateExpired, CertificateNotYetValid: the authority is out of its own dates.
+      ClockSkewed: signed in the future, or the clock has no time zone.
+    """
+    authority.require_valid(now)
     if found.authority is None or found.issued is None or found.signature is None:
         raise RosterUnsigned(
             "no authority has signed the roster", where=where, do="get the file from the authority"
@@ -159,14 +173,24 @@ def load_signed_roster(
         raise RosterUnsigned(
             "the roster was changed after it was signed", where=where, do="get the file again"
         ) from error
-    if found.to_toml().encode() != raw:
-        raise RosterUnsigned(
-            "the file is not as the authority wrote it", where=where, do="get it again, and do not edit it"
-        )
     require_later(now, found.issued, where=where)
-    for site in found.site:
-        revocations.require_standing(site, now)
-    return found.roster()
+
+
+def read_signed_roster(path: Path) -> SignedRoster:
+    """Read a roster file in the one spelling that a signed one has; nobody's signature is checked here.
+
+    Raises:
+      StudyInvalid: unreadable, not TOML, an unknown key, or somebody stands on it twice.
+      RosterUnsigned: signed, and not written as the authority writes it.
+    """
+    found, raw = _read(path)
+    if found.signature is not None and found.to_toml().encode() != raw:
+        raise RosterUnsigned(
+            "the file is not as the authority wrote it",
+            where=str(path),
+            do="get it again, and do not edit it",
+        )
+    return found
 
 
 def _read(path: Path) -> tuple[SignedRoster, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Literal
 
 from pydantic import Field
@@ -24,7 +25,7 @@ class KaplanMeier(Question):
     endpoint: Name
     by: tuple[Name, ...] = Field(default=(), strict=False)
     at: tuple[Duration, ...] = Field(default=(), strict=False)
-    compare: bool = False
+    compare: bool = Field(default=False, exclude_if=operator.not_)
 
     def require_fits(self, measured: Measured) -> None:
         """Check endpoint, groups and times."""

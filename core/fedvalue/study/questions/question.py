@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from pydantic import Field
 
@@ -79,6 +80,18 @@ class Measured:
                 f"{key} = {name!r} is no numeric variable and no binary endpoint; "
                 f"there are {sorted(numbers | outcomes)}"
             )
+
+    def calendar_days(self, name: str, key: str = "calendar") -> tuple[date, date]:
+        """Return first and last calendar day of a variable with the calendar day of the index day.
+
+        Raises:
+          ValueError: ``name`` is none; the sentence begins with ``key``.
+        """
+        found = self.variables.get(name)
+        if found is not None and found.between is not None:
+            return found.between
+        fitting = sorted(n for n, v in self.variables.items() if v.between is not None)
+        raise ValueError(f"{key} = {name!r} is no calendar variable; there are {fitting}")
 
     def levels(self, name: str, key: str = "by") -> tuple[str, ...]:
         """Return the public levels of a categorical variable.

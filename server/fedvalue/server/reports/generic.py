@@ -34,7 +34,12 @@ from fedvalue.server.reports.wording import Phrase, Words, joined
 OWN = frozenset({"proportion", "kaplan_meier"})
 """Kinds that the report draws elsewhere."""
 
+ASIDE = frozenset({"missing", "at the lower end of the clip", "at the upper end of the clip", "trimmed"})
+"""Estimates that qualify others: they stand in the table of all estimates, not in a figure."""
+
 MOST_UNITS = 3
+TABLE_ROWS = 40
+"""Longest data table of one line: a finer one is thinned, its last point kept."""
 MOST_LINES = len(look.STROKES)
 ROW = 34.0
 _MONTHS = re.compile(r"months from (\d{4})-(\d{2})")
@@ -64,12 +69,18 @@ def figures(conclusion: Conclusion, names: Names, name: str) -> tuple[Figure, ..
       name: Unique on the page.
     """
     shown = tuple(s for s in conclusion.strata if s.name != "unknown")
-    units = dict.fromkeys(e.unit for s in shown for e in s.estimates.values() if not e.unit.endswith("^2"))
+    named = {
+        e.unit
+        for s in shown
+        for key, e in s.estimates.items()
+        if key not in ASIDE and not e.unit.endswith("^2")
+    }
+    units = sorted(named, key=lambda unit: (unit == "ratio", unit == "probability", unit))
     found = [
         _intervals(conclusion, shown, unit, names, f"{name}-unit-{i}")
-        for i, unit in enumerate(list(units)[:MOST_UNITS] or [""])
+        for i, unit in enumerate(units[:MOST_UNITS] or [""])
     ]
-    lines = dict.fromkeys(key for s in shown for key in s.series)
+    lines = sorted({key for s in shown for key in s.series}, key=_natural)
     found += [_lines(shown, key, names, f"{name}-line-{i}") for i, key in enumerate(lines)]
     return tuple(found)
 
@@ -98,16 +109,22 @@ def _intervals(
 
 
 def _rows(shown: tuple[Stratum, ...], unit: str, names: Names) -> tuple[Row, ...]:
+    """Return one estimate of all groups after the other, then the groups without any."""
+    keys = {key for s in shown for key, e in s.estimates.items() if e.unit == unit and key not in ASIDE}
     rows = []
-    for stratum in shown:
-        group = names.group(stratum.name)
-        if not stratum.estimates:
-            rows.append(Row(group, None, names.refusal_short(stratum)))
-        for key, found in stratum.estimates.items():
-            if found.unit == unit:
-                label = names.voice("variance.row", group=group, estimate=names.estimate(key))
-                rows.append(Row(label, found, None))
+    for key in sorted(keys, key=_natural):
+        for stratum in shown:
+            if (found := stratum.estimates.get(key)) is not None and found.unit == unit:
+                words = {"group": names.group(stratum.name), "estimate": names.estimate(key)}
+                rows.append(Row(names.voice("variance.row", **words), found, None))
+    rows += [Row(names.group(s.name), None, names.refusal_short(s)) for s in shown if s.status != "estimated"]
     return tuple(rows)
+
+
+def _natural(key: str) -> tuple[tuple[bool, float, str], ...]:
+    """Sort numbers inside a name as numbers: the names of a package have no order of their own."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", key)
+    return tuple((i % 2 == 0, float(p) if i % 2 else 0.0, p) for i, p in enumerate(parts))
 
 
 def _ends(rows: tuple[Row, ...], unit: str) -> tuple[float, float]:
@@ -116,7 +133,8 @@ def _ends(rows: tuple[Row, ...], unit: str) -> tuple[float, float]:
     values = [v for row in rows if row.found is not None for v in _known(row.found)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     low = 0.0 if 0 < low < high / 2 else low
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    room = 0.03 * (high - low)
+    return (low if low == 0 else low - room, high + room) if high > low else (low - 0.5, high + 0.5)
 
 
 def _known(found: Estimate) -> list[float]:
@@ -167,7 +185,9 @@ def _lines(shown: tuple[Stratum, ...], key: str, names: Names, name: str) -> Fig
     title = names.estimate(key)
     rows = []
     for _, stratum, series in drawings:
-        for i, value in enumerate(series.values):
+        every = -(-len(series.values) // TABLE_ROWS)
+        for i in sorted({*range(0, len(series.values), every), len(series.values) - 1}):
+            value = series.values[i]
             rows.append(
                 (
                     names.group(stratum.name), _place(series, series.x[i]),
@@ -204,7 +224,7 @@ def _line_pieces(drawings: list[tuple[int, Stratum, Series]], names: Names, size
     xs = [x for _, _, series in drawings for x in series.x]
     ys = [v for _, _, s in drawings for v in (*s.values, *s.lower, *s.upper)]
     low, high = (0.0, 1.0) if first.unit == "probability" else (min(0.0, *ys), max(ys))
-    area = chart.frame(size, (min(xs), max(xs)), (low, high), top=height + 22)
+    area = chart.frame(size, (min(xs), max(xs)), (low, high), top=height + 30)
     across = [
         (x, Phrase.same(_place(first, x)) if _MONTHS.fullmatch(first.x_unit) else chart.short(x))
         for x in chart.ticks(area.x.start, area.x.end, size.ticks)

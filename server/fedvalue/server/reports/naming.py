@@ -14,6 +14,8 @@ from fedvalue.study.schema import Study
 
 _SURVIVAL_AT = re.compile(r"survival at day (\d+(?:\.\d+)?)")
 
+_MILESTONE = re.compile(r"(due|not due|passed|failed|missing) at day (\d+(?:\.\d+)?)")
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -58,7 +60,9 @@ class Names:
             return part
         variable = self.study.variables.get(name)
         form = "group.variant" if variable is not None and variable.variant is not None else "group.level"
-        shown = self.voice.either(f"level.{level.replace(' ', '_')}", level)
+        shown = self.voice.either(
+            f"level.{level.replace(' ', '_')}", self.voice.matched("level_pattern", level)
+        )
         return self.voice(form, variable=self.variable(name), level=shown)
 
     def outcome(self, name: str) -> Phrase:
@@ -86,6 +90,10 @@ class Names:
         """Return an estimate: ``median``, ``survival at 6 months``, ..."""
         if (found := _SURVIVAL_AT.fullmatch(name)) is None:
             listed = f"estimate_name.{name.replace(' ', '_')}"
+            if (due := _MILESTONE.fullmatch(name)) is not None:
+                months = float(due[2]) / DAYS_PER["month"]
+                if abs(months - round(months)) < 1e-3 and round(months):
+                    name = f"{due[1]} at month {round(months)}"
             if "=" in name and " " not in name.partition("=")[0]:
                 return self.group(name)
             if listed in self.voice.catalogue.entries:

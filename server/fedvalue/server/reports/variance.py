@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from fedvalue.analyses.estimate import Conclusion
 from fedvalue.payment.decision import Decision
-from fedvalue.server.reports import look
+from fedvalue.server.reports import generic, look
 from fedvalue.server.reports.drawing import (
     Figure,
     Pieces,
@@ -65,7 +65,9 @@ def shares(
         for stratum in conclusion.strata:
             if stratum.name == "unknown":
                 continue
-            for name, found in stratum.estimates.items():
+            listed = list(stratum.estimates.items())
+            # an analysis without a figure of its own may have dozens of estimates: its first stands for it
+            for name, found in listed if conclusion.kind in generic.OWN else listed[:1]:
                 label = voice("variance.row", group=names.group(stratum.name), estimate=names.estimate(name))
                 rows.append(Share(label, found.unit, found.sampling_variance, found.privacy_variance))
     return tuple(rows)

@@ -208,8 +208,7 @@ class Voice:
         for key, template in self.catalogue.entries.items():
             if not key.startswith(f"{section}."):
                 continue
-            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(template.en))
-            if (found := re.fullmatch(pattern, sentence)) is not None:
+            if (found := _pattern(template.en).fullmatch(sentence)) is not None:
                 return key, found.groupdict()
         return "", {}
 
@@ -233,6 +232,12 @@ class Voice:
         if both.en == both.zh:
             return both.read("en")
         return " / ".join(both.read(language) for language in self.languages)
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return the pattern of a phrase in which blanks stand for anything."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(template)))
 
 
 def _tag(language: str) -> str:

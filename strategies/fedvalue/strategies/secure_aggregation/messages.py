@@ -57,11 +57,13 @@ class EnrolReply:
       site: Site id.
       approval: JSON of the signed approval.
       signature: JSON of the site's signature over the nonce: approvals are public, presence is not.
+      certificate: The site's certificate, PEM; empty where the roster names no authority (simulations).
     """
 
     site: str
     approval: str
     signature: str
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def mean(
 def increment(
     cost: float, effect: float, *, sd: tuple[float, float] = (9000.0, 0.08), noise: float = 0.25
 ) -> Stratum:
-    """A treatment effect with correlation .2 and noise of ``noise`` times the sampling standard deviations."""
+    """A treatment effect with correlation .2 and noise of ``noise`` times the sampling SDs."""
     cross = 0.2 * sd[0] * sd[1]
     s = ((sd[0] ** 2, cross), (cross, sd[1] ** 2))
     joint = Joint(
@@ -72,7 +72,8 @@ def sources(
     file: StandardFile, strata: dict[str, Stratum], figures: str | None = None, *, sites: int = 8
 ) -> Sources:
     """Wrap each quantity's stratum in a conclusion of its own; quantities of one stratum share it."""
-    conclusions, uses, seen = [], {}, {}
+    seen: dict[int, str] = {}
+    conclusions, uses = [], {}
     for name, stratum in strata.items():
         quantity = file.standard.quantities[name]
         kind = {"proportion": "proportion", "survival": "kaplan_meier", "curve": "kaplan_meier"}.get(
@@ -80,9 +81,7 @@ def sources(
         )
         endpoint = seen.setdefault(id(stratum), f"endpoint_{len(seen)}")
         conclusions.append(
-            Conclusion(
-                label=f"{kind}:{endpoint}", kind=kind, endpoint=endpoint, by=(), strata=(stratum,)
-            )
+            Conclusion(label=f"{kind}:{endpoint}", kind=kind, endpoint=endpoint, by=(), strata=(stratum,))
         )
         uses[name] = Use(endpoint, {}, endpoint)
     statement = None if figures is None else held.parse(figures.encode(), where="held.yaml")
@@ -106,7 +105,7 @@ def changed(name: str, *changes: tuple[str, str]) -> StandardFile:
     return standard_file.parse(text.encode(), where="changed.yaml")
 
 
-def figures(standard: str, more: str = "", **amounts: tuple[str, str]) -> str:
+def figures(standard: str, more: str = "", /, **amounts: tuple[str, str]) -> str:
     """A payer's statement with exact figures: name to amount and unit."""
     source = "{title: The payer's own lists, place: closed year, status: checked}"
     rows = "".join(
@@ -130,5 +129,6 @@ def closed_year(groups: dict[str, tuple[int, int, int]]) -> str:
     return (
         "year:\n  year: 2025\n  currency: CNY\n  grouping_version: CHS-DRG 2.0\n  price_list: list of 2026\n"
         f'  groups:\n{rows}  trimmed_cases: 0\n  trimmed_total: "0.00"\n  carved_total: "0.00"\n'
-        f'  ungrouped_cases: 0\n  ungrouped_total: "0.00"\n  ledger_cases: {cases}\n  ledger_total: "{total}.00"\n'
+        '  ungrouped_cases: 0\n  ungrouped_total: "0.00"\n'
+        f'  ledger_cases: {cases}\n  ledger_total: "{total}.00"\n'
     )

@@ -38,7 +38,8 @@ def words(figure: Figure, size: int = 0) -> list[str]:
 def test_estimates_of_one_unit_share_an_axis_and_other_units_have_their_own(names: Names) -> None:
     both = Stratum(
         name="all", status="estimated",
-        estimates={"mean": estimate(120.0, 100.0, 140.0), "missing": estimate(0.1, 0.05, 0.2, "probability"),
+        estimates={"mean": estimate(120.0, 100.0, 140.0), "with any": estimate(0.1, 0.05, 0.2, "probability"),
+                   "missing": estimate(0.01, 0.0, 0.02, "probability"),
                    "variance": estimate(9.0, 4.0, 16.0, "CNY^2")},
     )  # fmt: skip
     found = generic.figures(conclusion(both), names, "g")

@@ -301,3 +301,27 @@ def test_the_command_writes_a_page_in_both_languages(
     assert page.count("<figure>") == 4
     assert "<script" not in page
     assert "default-src 'none'" in page
+
+
+def test_costs_of_sub_groups_become_an_internal_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "cases.csv", tmp_path / "costs.html"
+    rows = [f"{group},{base + 10 * k}.50" for group, base in (("a", 100), ("b", 900)) for k in range(12)]
+    table.write_text("group,cost\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    assert main(["report", "costs", str(table), "--currency", "CNY", "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "24 cases in 2 sub-groups" in page
+    assert "does not leave the payer" in page
+    for text, message in (
+        ("group;cost\n", "the columns are group,cost"),
+        ("group,cost\na\n", "a line has a group and a cost"),
+        ("group,cost\na,ten\n", "is no amount"),
+        ("group,cost\na,-1\nb,2\n", "negative"),
+        ("group,cost\na,1\n", "one sub-group splits nothing"),
+    ):
+        table.write_text(text, encoding="utf-8")
+        assert main(["report", "costs", str(table), "--currency", "CNY", "--out", str(out)]) == 9
+        assert message in capsys.readouterr().err
+    table.write_text("group,cost\na,1\nb,2\n", encoding="utf-8")
+    assert main(["report", "costs", str(table), "--currency", "yuan", "--out", str(out)]) == 9

@@ -82,7 +82,16 @@ def test_every_label_that_is_used_is_in_the_catalogue_and_every_label_is_used(
             key in named
             or put_together
             or key.partition(".")[2] in tails
-            or key.startswith(("recorded.", "glossary.", "estimate_pattern.", "unit_name.", "result_name."))
+            or key.startswith(
+                (
+                    "recorded.",
+                    "glossary.",
+                    "estimate_pattern.",
+                    "unit_name.",
+                    "level_pattern.",
+                    "result_name.",
+                )
+            )
         ), key
 
 

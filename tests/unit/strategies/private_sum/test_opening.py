@@ -65,7 +65,7 @@ class Hospitals:
             if not asked.release.exact:
                 vector = vector + gaussian.sample(SystemNoise(), len(vector), log2_scale=LOG2_SCALE)
             self.shares[name].append(vector)
-            return ChargedShare(vector, LedgerEnd(1, bytes(32)))
+            return ChargedShare(vector, LedgerEnd(len(self.shares[name]), bytes(32)))
 
         self.sites = {
             name: SiteProtocol(

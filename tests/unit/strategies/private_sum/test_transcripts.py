@@ -99,7 +99,7 @@ class PaperReceipts:
     def __init__(self, name: str) -> None:
         self.name, self.is_open = name, False
 
-    def require_open(self) -> None:
+    def require_open(self, roster_hash: str) -> None:
         if not self.is_open:
             raise SiteClosed("closed")
 

@@ -30,6 +30,7 @@ from fedvalue.server.reports.drawing import (
 from fedvalue.server.reports.formats import level, money, number, percent
 from fedvalue.server.reports.formats import probability as shown_probability
 from fedvalue.server.reports.look import Size
+from fedvalue.server.reports.payment import by_mechanism
 from fedvalue.server.reports.wording import Phrase, Voice, Words, joined, sentences
 
 ROW = 74.0
@@ -67,15 +68,10 @@ def decided(decision: Decision, voice: Voice, name: str) -> Decided | None:
             limits = (float(decision.rule.p_not), float(decision.rule.p_met))
             figures.append(probability.joint(decision.joint_probability, limits, voice, f"{name}-joint"))
         figures.append(_criteria(decision, voice, f"{name}-criteria"))
-    tables = [
-        _results(decision, voice),
-        _expected(decision, voice),
-        _brakes(decision, voice),
-        _vehicles(decision, voice),
-    ]
-    return Decided(
-        _sentence(decision, voice), tuple(figures), tuple(table for table in tables if table is not None)
-    )
+    figures += by_mechanism.figures(decision, voice, name)
+    makers = (_results, _notes, _expected, _brakes, _vehicles)
+    tables = [table for maker in makers if (table := maker(decision, voice)) is not None]
+    return Decided(_sentence(decision, voice), tuple(figures), tuple(tables))
 
 
 def quantity(name: str, voice: Voice) -> Phrase:
@@ -245,32 +241,40 @@ def _one(each: CriterionFinding, left: float, right: float, y: float, voice: Voi
 
 
 def _results(decision: Decision, voice: Voice) -> Table | None:
-    if not decision.results:
+    rows = tuple(_result(each, voice) for each in decision.results if each.value is not None)
+    if not rows:
         return None
     head = tuple(
-        voice(f"table.{key}")
-        for key in ("computed", "value", "interval", "se_sampling", "se_privacy", "note")
+        voice(f"table.{key}") for key in ("computed", "value", "interval", "se_sampling", "se_privacy")
     )
-    rows = tuple(_result(each, voice) for each in decision.results)
-    return Table(voice("criteria.results"), head, rows, frozenset({5}))
+    return Table(voice("criteria.results"), head, rows)
 
 
 def _result(each: Result, voice: Voice) -> tuple[Words, ...]:
-    none = "\u2013"
-    exact = each.lower is None or each.upper is None
+    none, bare = "\u2013", each.unit.partition(" per ")[0]
+    shown = amount(each.value or 0.0, each.unit, voice)
+    if each.lower is None or each.upper is None:
+        return (voice.matched("result_name", each.name), shown, none, none, none)
     return (
         voice.matched("result_name", each.name),
-        none if each.value is None else amount(each.value, each.unit, voice),
-        none
-        if each.lower is None or each.upper is None
-        else voice(
-            "estimate.range",
-            low=amount(each.lower, each.unit, voice),
-            high=amount(each.upper, each.unit, voice),
-        ),
-        none if exact else amount(each.sampling_variance**0.5, each.unit, voice),
-        none if exact else amount(each.privacy_variance**0.5, each.unit, voice),
-        none if each.text is None else voice.recorded(each.text),
+        shown,
+        voice("estimate.range", low=amount(each.lower, bare, voice), high=amount(each.upper, bare, voice)),
+        amount(each.sampling_variance**0.5, bare, voice),
+        amount(each.privacy_variance**0.5, bare, voice),
+    )
+
+
+def _notes(decision: Decision, voice: Voice) -> Table | None:
+    """What words say more than numbers: an ICER with its quadrant, how many cases, what holds."""
+    rows = tuple(
+        (voice.matched("result_name", each.name), voice.recorded(each.text))
+        for each in decision.results
+        if each.text is not None
+    )
+    if not rows:
+        return None
+    return Table(
+        voice("criteria.notes"), (voice("table.computed"), voice("table.note")), rows, frozenset({1})
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -15,6 +16,36 @@ from fedvalue.server.reports.formats import money, percent
 from fedvalue.server.reports.look import Size
 from fedvalue.server.reports.payment.chart import Entry, axes, frame, key, points, ribbon, short, ticks
 from fedvalue.server.reports.wording import Phrase, Voice, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Rungs:
+    """What the ladder shows.
+
+    Attributes:
+      months: Due months, K of them.
+      amounts: Of the instalments, in money per patient.
+      likely: Probability that each is paid.
+      low: Lower ends of their 95 % intervals.
+      high: Upper ends.
+      net: Expected payment after clawback with the ends of its interval.
+      window: Last month of the clawback.
+      currency: ISO 4217 code.
+    """
+
+    months: tuple[float, ...]
+    amounts: tuple[float, ...]
+    likely: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    net: tuple[float, float, float]
+    window: float
+    currency: str
+
+    @property
+    def price(self) -> float:
+        """Sum of the instalments."""
+        return sum(self.amounts)
 
 
 def figure(terms: Schedule, survival: Draws, voice: Voice, name: str) -> Figure:
@@ -31,44 +62,59 @@ def figure(terms: Schedule, survival: Draws, voice: Voice, name: str) -> Figure:
       PaymentError: survival at other months.
     """
     net = expected_net(terms, survival).net
-    low, high = net.interval()
     months = months_needed(terms)
     curves = non_increasing(survival.total)
     at = [months.index(month) for month in terms.months]
-    likely = curves[:, at].mean(axis=0)
-    ends = np.quantile(curves[:, at], [0.025, 0.975], axis=0)
+    low, high = np.quantile(curves[:, at], [0.025, 0.975], axis=0)
+    rungs = Rungs(
+        months=tuple(float(month) for month in terms.months),
+        amounts=tuple(float(amount) for amount in terms.amounts),
+        likely=tuple(curves[:, at].mean(axis=0).tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        net=(net.value, *net.interval()),
+        window=float(terms.clawback_window),
+        currency=terms.currency,
+    )
+    return drawn_rungs(rungs, voice, name)
+
+
+def drawn_rungs(rungs: Rungs, voice: Voice, name: str) -> Figure:
+    """Draw the ladder.
+
+    Args:
+      rungs: What it shows.
+      voice: Languages.
+      name: Unique on the page.
+    """
     title = voice("ladder.title")
-    words = {
-        "price": _money(float(terms.price), terms, voice),
-        "net": _money(net.value, terms, voice),
-        "low": _money(low, terms, voice),
-        "high": _money(high, terms, voice),
+    net, low, high = (_money(value, rungs, voice) for value in rungs.net)
+    words: dict[str, Words] = {
+        "price": _money(rungs.price, rungs, voice),
+        "net": net,
+        "low": low,
+        "high": high,
     }
     head = tuple(voice(f"table.{column}") for column in ("month", "due", "p_paid", "interval", "expected"))
     rows: list[tuple[Words, ...]] = [
         (
-            f"{month}",
-            money(amount, terms.currency, voice),
-            percent(float(likely[i])),
-            voice("estimate.range", low=percent(float(ends[0][i])), high=percent(float(ends[1][i]))),
-            _money(float(likely[i]) * float(amount), terms, voice),
+            f"{month:g}",
+            _money(amount, rungs, voice),
+            percent(p),
+            voice("estimate.range", low=percent(first), high=percent(last)),
+            _money(p * amount, rungs, voice),
         )
-        for i, (month, amount) in enumerate(zip(terms.months, terms.amounts, strict=True))
+        for month, amount, p, first, last in zip(
+            rungs.months, rungs.amounts, rungs.likely, rungs.low, rungs.high, strict=True
+        )
     ]
-    rows.append(
-        (
-            voice("ladder.net"),
-            words["price"],
-            "\u2013",
-            voice("estimate.range", low=words["low"], high=words["high"]),
-            words["net"],
-        )
-    )
+    ends = voice("estimate.range", low=low, high=high)
+    rows.append((voice("ladder.net"), words["price"], "\u2013", ends, net))
     return Figure(
         voice("ladder.caption", **words),
         drawn(
             voice,
-            lambda size: _pieces(terms, likely.tolist(), ends.tolist(), voice, size, name),
+            lambda size: _pieces(rungs, voice, size, name),
             name=name,
             title=title,
             description=voice("ladder.alt", **words),
@@ -77,13 +123,11 @@ def figure(terms: Schedule, survival: Draws, voice: Voice, name: str) -> Figure:
     )
 
 
-def _money(amount: float, terms: Schedule, voice: Voice) -> Phrase:
-    return money(Decimal(round(amount)), terms.currency, voice)
+def _money(amount: float, rungs: Rungs, voice: Voice) -> Phrase:
+    return money(Decimal(round(amount)), rungs.currency, voice)
 
 
-def _pieces(
-    terms: Schedule, likely: list[float], ends: list[list[float]], voice: Voice, size: Size, name: str
-) -> Pieces:
+def _pieces(rungs: Rungs, voice: Voice, size: Size, name: str) -> Pieces:
     pattern = f"{name}-{size.name}-unpaid"
     used, parts = key(
         voice,
@@ -95,10 +139,9 @@ def _pieces(
         ],
     )
     parts.insert(0, hatch(pattern, "#d5dbe0", look.PAPER))
-    months = [float(month) for month in terms.months]
-    amounts = [float(amount) for amount in terms.amounts]
-    last = max(months[-1], float(terms.clawback_window))
-    price = float(terms.price)
+    months, amounts, likely = list(rungs.months), rungs.amounts, rungs.likely
+    price, window = rungs.price, rungs.window
+    last = max(months[-1], window)
     area = frame(size, (0.0, 1.06 * last), (0.0, 1.08 * price), top=used + 30, height=260)
     parts += axes(
         voice,
@@ -106,7 +149,7 @@ def _pieces(
         [(month, f"{month:g}") for month in months],
         [(v, short(v)) for v in ticks(0.0, 1.08 * price, 5)],
         across_title=voice("ladder.axis"),
-        up_title=voice("ladder.axis_up", currency=terms.currency),
+        up_title=voice("ladder.axis_up", currency=rungs.currency),
     )
     wide = 14.0 if size.narrow else 26.0
     for month, amount, p in zip(months, amounts, likely, strict=True):
@@ -117,7 +160,10 @@ def _pieces(
             rect(middle - wide / 2, paid, wide, floor - paid, look.SAMPLING),
             text(voice, middle, full - 6, percent(p), anchor="middle", size=look.SMALL, halo=True),
         ]
-    sums = [np.cumsum([p * a for p, a in zip(row, amounts, strict=True)]).tolist() for row in (likely, *ends)]
+    sums = [
+        np.cumsum([p * a for p, a in zip(row, amounts, strict=True)]).tolist()
+        for row in (likely, rungs.low, rungs.high)
+    ]
     parts += [
         path(ribbon(months, sums[1], sums[2], area), fill=look.NOT_MET, opacity=0.15),
         path(points([0.0, *months], [0.0, *sums[0]], area), color=look.NOT_MET, width=2.2),
@@ -133,7 +179,6 @@ def _pieces(
             halo=True,
         ),
     ]
-    window = float(terms.clawback_window)
     if 0 < window <= 1.06 * last:
         parts += [
             line(area.x(window), area.bottom, area.x(window), area.y.right, look.MUTED, 1, "2 3"),

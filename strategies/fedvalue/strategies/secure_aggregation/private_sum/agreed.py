@@ -5,12 +5,13 @@ Nothing here ever comes from the coordinator.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedvalue.errors import SiteLapsed
 from fedvalue.planning.plan import Plan
 from fedvalue.planning.terms import membership_of, terms_of
 from fedvalue.secure_sum.membership import Membership
@@ -30,6 +31,7 @@ class Agreed:
       release: Gives the terms of a release by its label; raises `ReleaseUnknown` for any other label.
       unsafe_exact: True if officer and policy allow sums without noise for it.
       suite: The approved crypto suite.
+      lapsed: Sites of the roster that count as dropped by now: no key or vector of theirs is taken.
     """
 
     study_hash: str
@@ -37,6 +39,20 @@ class Agreed:
     release: Callable[[str], ReleaseTerms] = field(compare=False)
     unsafe_exact: bool = False
     suite: CryptoSuite = field(default_factory=Intl1)
+    lapsed: frozenset[str] = frozenset()
+
+    def require_standing(self, sites: Iterable[str]) -> None:
+        """Refuse to go on with a site whose certificate has ended.
+
+        Raises:
+          SiteLapsed: names it.
+        """
+        gone = sorted(self.lapsed.intersection(sites))
+        if gone:
+            raise SiteLapsed(
+                "the certificate of a site that is shown as taking part has ended", where=", ".join(gone),
+                do="the coordinator goes on without it, in a new epoch",
+            )  # fmt: skip
 
     def settings(self, epoch: str, rounds: int) -> EpochSettings:
         """Return the settings of an epoch of this study."""
@@ -78,7 +94,12 @@ Called at most once for a round. It MUST refuse an attempt that was charged unde
 
 
 def agreed_on(
-    plan: Plan, roster: Roster, *, unsafe_exact: bool = False, suite: CryptoSuite | None = None
+    plan: Plan,
+    roster: Roster,
+    *,
+    unsafe_exact: bool = False,
+    suite: CryptoSuite | None = None,
+    lapsed: frozenset[str] = frozenset(),
 ) -> Agreed:
     """Return what a plan on a roster means to the protocol.
 
@@ -87,6 +108,7 @@ def agreed_on(
       roster: The approved roster.
       unsafe_exact: True if sums without noise are allowed by name.
       suite: Crypto suite; None takes ``intl-1``.
+      lapsed: Sites whose certificates have ended since the approval.
 
     Raises:
       EntityRepeated: two sites of one legal entity.
@@ -97,4 +119,5 @@ def agreed_on(
         lambda label: terms_of(plan, plan.release(label)),
         unsafe_exact,
         suite or Intl1(),
+        lapsed,
     )

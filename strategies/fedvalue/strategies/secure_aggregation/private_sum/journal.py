@@ -68,6 +68,13 @@ class Journal(Protocol):
     def stored(self, epoch: str, number: int, step: str) -> bytes | None:
         """Return the reply kept there, the same bytes for ever, or None."""
 
+    def drop_replies(self, epoch: str) -> None:
+        """Give the disk back what was answered in earlier rounds of an epoch; what `first` wrote stays.
+
+        Raises:
+          LedgerError: the disk refuses.
+        """
+
     def witness(self, site: str, seen: LedgerEnd) -> None:
         """Remember the end of a peer's ledger if it is later than what is remembered.
 
@@ -114,6 +121,12 @@ class UnsafeMemoryJournal:
     def stored(self, epoch: str, number: int, step: str) -> bytes | None:
         """Return the reply kept there, or None."""
         return self.replies.get((epoch, number, step))
+
+    def drop_replies(self, epoch: str) -> None:
+        """Forget what was answered in an epoch."""
+        with self.lock:
+            for place in [place for place in self.replies if place[0] == epoch]:
+                del self.replies[place]
 
     def witness(self, site: str, seen: LedgerEnd) -> None:
         """Remember the end of a peer's ledger if it is later."""

@@ -88,6 +88,7 @@ class LiveEpoch:
       latest: The latest round that was begun.
       round: The round under way, None before the first and once it is erased.
       opened: Round and transcript hash of the latest round in which shares were released.
+      left: Peers that were started again since this epoch began.
     """
 
     agreed: Agreed
@@ -99,6 +100,7 @@ class LiveEpoch:
     latest: int = 0
     round: LiveRound | None = None
     opened: tuple[int, bytes] | None = None
+    left: set[str] = field(default_factory=set)
 
     def erase(self, number: int) -> None:
         """Drop every secret and share of rounds up to ``number``."""

@@ -64,6 +64,7 @@ class OneRound:
       own: The round's specification.
       last_hash: Of the transcript before.
       last: That transcript.
+      counters: Site id to the highest ledger counter that it has signed; None where sites keep no ledger.
       refusals: Site id to the code with which it fell out, before the round or in it.
       inputs: What each survivor signed with its vector.
       suspects: See `Attempted`.
@@ -76,6 +77,7 @@ class OneRound:
     own: RoundSpecification
     last_hash: bytes
     last: pb.LastTranscript | None
+    counters: dict[str, int] | None = None
     refusals: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, SignedInput] = field(default_factory=dict)
     suspects: set[str] = field(default_factory=set)
@@ -133,14 +135,24 @@ class OneRound:
                 self.refusals[site] = ReplyInvalid.code
                 continue
             entry = SignedInput(site, suite.digest(vector), end.counter, end.head, signature)
+            if not entry.in_form() or not self._grew(entry):
+                # Sites and evidence would refuse it later, when everybody has paid.
+                self.refusals[site] = ReplyInvalid.code
+                continue
             content = transcript.input_content(ref, entry)
             if not suite.verifies(self._key(site), transcript.INPUT, content, signature):
                 self.refusals[site] = MessageUnsigned.code
                 continue
             np.add(total, np.frombuffer(vector, dtype=masks.WORD), out=total)
             self.inputs[site] = entry
+            if self.counters is not None:
+                self.counters[site] = entry.ledger_counter
         enough(self.agreed, len(self.inputs), wire.MASKED, self.refusals)
         return total
+
+    def _grew(self, entry: SignedInput) -> bool:
+        """Tell whether a ledger has grown since its last vector, as a debit makes it."""
+        return self.counters is None or entry.ledger_counter > self.counters.get(entry.site, 0)
 
     def _consistent(self) -> pb.LastTranscript:
         """Have the survivors sign who delivered."""

@@ -125,7 +125,7 @@ class PrivateSum:
         if self._rounds is None:
             wanted = min(MAX_ROUNDS, len(self.plan.releases) + self.attempts - 1)
             agreed = agreed_on(self.plan, self.roster, unsafe_exact=self.plan.exact, suite=self.suite)
-            self._rounds = PrivateRounds(agreed, self.exchange, wanted)
+            self._rounds = PrivateRounds(agreed, self.exchange, wanted, counters={})
         charged: Counter[str] = Counter()
         failure: TooFewSites | None = None
         for attempt in range(1, self.attempts + 1):

@@ -25,8 +25,13 @@ from fedvalue.strategies.secure_aggregation.private_sum.gathering import Exchang
 class LedgerReceipts(Protocol):
     """What a site's ledger knows of receipts."""
 
-    def require_open(self) -> None:
-        """Refuse while this process has not had its receipts.
+    def require_open(self, roster_hash: str) -> None:
+        """Refuse while this process has not had its receipts from the peers of a roster.
+
+        Peers of another roster may have seen nothing of the ledger, and would say so truthfully.
+
+        Args:
+          roster_hash: SHA-256 of the roster of the study that asks.
 
         Raises:
           SiteClosed: it has not.

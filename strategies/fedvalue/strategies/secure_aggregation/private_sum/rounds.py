@@ -35,6 +35,7 @@ class PrivateRounds:
       entropy: Draws epoch ids.
       suspects: Sites whose shares did not hold; they are left out of later epochs.
       last: The last transcript with at least t survivors' signatures.
+      counters: Site id to the highest ledger counter that it has signed; None where sites keep no ledger.
     """
 
     agreed: Agreed
@@ -43,6 +44,7 @@ class PrivateRounds:
     entropy: Entropy = os.urandom
     suspects: set[str] = field(default_factory=set)
     last: pb.LastTranscript | None = None
+    counters: dict[str, int] | None = None
     _epoch: OpenEpoch | None = None
     _number: int = 0
     _outside: dict[str, str] = field(default_factory=dict)
@@ -67,7 +69,14 @@ class PrivateRounds:
         self._number += 1
         own = RoundSpecification(epoch.settings, self._number, attempt, release, epoch.members, public=public)
         found = OneRound(
-            self.agreed, self.exchange, epoch, own, self._last_hash(), self.last, dict(self._outside)
+            self.agreed,
+            self.exchange,
+            epoch,
+            own,
+            self._last_hash(),
+            self.last,
+            self.counters,
+            dict(self._outside),
         ).run()
         self.last = found.signed or self.last
         self.suspects |= found.suspects

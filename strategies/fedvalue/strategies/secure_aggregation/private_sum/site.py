@@ -135,7 +135,7 @@ class SiteProtocol:
             agreed = self._approved(shown.study_hash)
             settings = _own_settings(agreed, shown)
             agreed.membership.require(self._site)
-            self._require_open()
+            self._require_open(agreed)
             live = self._live.get(settings.study_hash)
             if live is not None and live.settings == settings:
                 return wire.advert_message(live.advert)
@@ -145,6 +145,8 @@ class SiteProtocol:
                 raise EpochTaken(
                     "keys were made for this epoch before", where=settings.epoch, do="begin another epoch"
                 )
+            if live is not None:
+                self._context.journal.drop_replies(live.settings.epoch)
             secrets = EpochSecrets.make(agreed.suite, settings, self._site, self._entropy)
             unsigned = secrets.advert()
             signed = agreed.suite.sign(self._context.identity, transcript.KEYS, unsigned.content(settings))
@@ -158,12 +160,14 @@ class SiteProtocol:
         Raises:
           EpochUnknown: this process holds no such epoch.
           EpochSettled: another key list was accepted before.
+          SiteLapsed: a key is of a site whose certificate has ended.
           Refusal: the key list does not hold, see `fedvalue.secure_sum.key_list.key_list`.
         """
         with self._lock:
             live = self._epoch(request.study_hash, request.epoch)
             membership = live.agreed.membership
             adverts = [wire.advert_of(message) for message in request.adverts]
+            live.agreed.require_standing(advert.site for advert in adverts)
             found = key_list(live.agreed.suite, membership, live.settings, adverts, own=live.advert)
             if live.keys is not None:
                 if live.keys.keys.hash != found.hash:
@@ -181,6 +185,7 @@ class SiteProtocol:
         Raises:
           StepOutOfOrder: the key list has not been settled.
           EpochSettled: other members were accepted before.
+          SiteLapsed: a member's certificate has ended.
           SiteRepeated: a member twice.
           SiteNotOnRoster: a member outside the key list.
           TooFewPeers: fewer than t.
@@ -192,6 +197,7 @@ class SiteProtocol:
             if live.keys is None:
                 raise StepOutOfOrder("no key list has been shown")
             keys, members = live.keys.keys, tuple(sorted(request.members))
+            live.agreed.require_standing(members)
             if live.members is not None:
                 if live.members.members != members:
                     raise EpochSettled("other members were accepted in this epoch")
@@ -219,16 +225,18 @@ class SiteProtocol:
     def masked(self, request: pb.MaskedRequest) -> pb.MaskedInput:
         """Answer a round's question with a charged, noised and masked vector; see `site_round.masked`.
 
-        After a restart the stored answer is given again to the same question, and nothing else.
+        After a restart the stored answer is given again to the same question, and nothing else. An epoch
+        one of whose members has lapsed since takes no more rounds.
         """
         shown = request.specification
         with self._lock:
             agreed = self._approved(shown.settings.study_hash)
-            self._require_open()
+            self._require_open(agreed)
             live = self._live.get(agreed.study_hash)
             if live is None or live.settings.epoch != shown.settings.epoch:
                 return site_round.stored(self._context, request)
             _still_agreed(live, agreed)
+            agreed.require_standing(live.members.members if live.members is not None else ())
             return site_round.masked(self._context, live, request)
 
     def consistency(self, request: pb.ConsistencyRequest) -> pb.SurvivorsSigned:
@@ -252,6 +260,10 @@ class SiteProtocol:
     def receipt(self, request: pb.ReceiptRequest) -> pb.Receipt:
         """Tell a peer the latest end of its ledger that this site has seen, also while closed itself.
 
+        The peer was started again, so it has left every epoch: from now on this site signs no sum with a
+        vector of its earlier process. Else a coordinator could ask for receipts first and open the sum
+        after, and the debit of that vector, lost with an older ledger, would be known to nobody.
+
         Raises:
           SiteNotOnRoster: nobody of the study's roster asks.
           MessageInvalid: the nonce has another length.
@@ -260,6 +272,9 @@ class SiteProtocol:
             self._approved(request.study_hash).membership.require(request.site)
             if len(request.nonce) != NONCE_BYTES:
                 raise MessageInvalid(f"a nonce has {NONCE_BYTES} bytes")
+            if request.site != self._site:
+                for live in self._live.values():
+                    live.left.add(request.site)
             signed = self._ledger_receipts().receipt(request.site, request.nonce)
             return pb.Receipt(site=self._site, signed=signed)
 
@@ -284,9 +299,9 @@ class SiteProtocol:
         _still_agreed(live, agreed)
         return live
 
-    def _require_open(self) -> None:
+    def _require_open(self, agreed: Agreed) -> None:
         if self._receipts is not None:
-            self._receipts.require_open()
+            self._receipts.require_open(agreed.membership.roster_hash)
 
 
 def _still_agreed(live: LiveEpoch, agreed: Agreed) -> None:

@@ -21,6 +21,7 @@ from fedvalue.errors import (
     PolicyForbids,
     RoundBurnt,
     RoundTaken,
+    SiteClosed,
     SiteNotOnRoster,
     SiteRepeated,
     SpecificationDiffers,
@@ -115,6 +116,7 @@ def masked(context: Context, live: LiveEpoch, request: pb.MaskedRequest) -> pb.M
             raise RoundBurnt("the round was begun and has no stored answer", where=f"round {number}")
         return pb.MaskedInput.FromString(kept)
 
+    journal.drop_replies(epoch)  # earlier rounds are passed over; a vector may be long
     live.latest, live.round = number, None
     live.erase(number - 1)
     ref = RoundRef(suite.name, live.settings.study_hash, epoch, number, question)
@@ -145,7 +147,8 @@ def consistency(context: Context, live: LiveEpoch, request: pb.ConsistencyReques
       TooFewPeers: fewer than t.
       MessageUnsigned: an input is not signed by its site for this question.
       OwnInputChanged: this site's input is shown differently.
-      MessageInvalid: a hash has another length.
+      MessageInvalid: a hash has another length, or a ledger's counter is none.
+      SiteClosed: a site whose peers said since what they saw of its ledger: it has left the epoch.
       SurvivorsChanged: a sum without noise over other sites than the last one.
       ConsistencyTaken: other survivors or inputs were signed.
       LedgerRolledBack: a peer has shown two ledgers with one counter.
@@ -157,11 +160,13 @@ def consistency(context: Context, live: LiveEpoch, request: pb.ConsistencyReques
     if set(survivors) - set(members.members):
         raise SiteNotOnRoster("a survivor is no member of the epoch")
     _require_inside(context, live, survivors, ref.number)
+    if gone := live.left.intersection(survivors):
+        raise SiteClosed("a survivor was started again since; it has left the epoch", where=min(gone))
     if len(survivors) < live.settings.answers:
         raise TooFewPeers(f"{len(survivors)} sites delivered, {live.settings.answers} are needed")
     for entry in inputs:
-        if len(entry.vector_hash) != 32:
-            raise MessageInvalid("a vector's hash has not 32 bytes", where=entry.site)
+        if not entry.in_form():
+            raise MessageInvalid("a hash has not 32 bytes, or a counter is none", where=entry.site)
         if entry.site == context.site and entry.vector_hash != under_way.own.vector_hash:
             raise OwnInputChanged("this site sent another vector than the one that is shown")
         key = membership.require(entry.site).public_key
@@ -273,10 +278,15 @@ def _signers(
     content: bytes,
     signatures: Iterable[pb.SurvivorsSigned],
 ) -> int:
-    """Count distinct sites among ``among`` whose signature over ``content`` verifies."""
-    found = set()
-    for message in signatures:
-        if message.site in among and message.site not in found:
+    """Count sites among ``among`` whose signature over ``content`` verifies.
+
+    Raises:
+      SiteRepeated: one site twice; checking every copy would keep the site busy for as long as one likes.
+    """
+    found, given = set(), list(signatures)
+    _distinct(message.site for message in given)
+    for message in given:
+        if message.site in among:
             key = membership.require(message.site).public_key
             if suite.verifies(key, transcript.SURVIVORS, content, message.signature):
                 found.add(message.site)
@@ -289,9 +299,10 @@ def _require_agreement(
     suite, membership = live.agreed.suite, live.agreed.membership
     keys = live.keys.keys.hash if live.keys is not None else b""
     content = transcript.members_content(live.settings, settled.members, keys)
-    found = set()
-    for message in agreement:
-        if message.site in settled.members and message.site not in found:
+    found, given = set(), list(agreement)
+    _distinct(message.site for message in given)
+    for message in given:
+        if message.site in settled.members:
             key = membership.require(message.site).public_key
             if suite.verifies(key, transcript.MEMBERS, content, message.signature):
                 found.add(message.site)

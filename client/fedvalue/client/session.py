@@ -1,0 +1,205 @@
+"""The site's end of a session: dial out, answer what comes, and after a break go on with the stored bytes.
+
+An answer is kept until the coordinator says that it arrived; a question that comes again gets the same bytes
+and is not worked on twice. The site dials only addresses that its policy names, and never listens.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import grpc
+from flwr.app import RecordDict
+
+from fedvalue.errors import MessageInvalid
+from fedvalue.evidence import statements
+from fedvalue.protos.v1 import session_pb2 as pb
+from fedvalue.protos.v1 import session_pb2_grpc as rpc
+from fedvalue.protos.v1 import site_node_pb2 as node_pb
+from fedvalue.strategies.secure_aggregation.fields import content_of, fields_of
+from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, pieces
+from fedvalue.study.signature import Signature
+
+LOG = logging.getLogger("fedvalue.session")
+FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
+"""Seconds before a broken session is dialed again; doubled each time, with a random part."""
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", PIECE_BYTES + 4096),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+Answer = Callable[[str, RecordDict], RecordDict]
+Sign = Callable[[dict[str, object]], Signature]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialing:
+    """Where a session leads.
+
+    Attributes:
+      address: ``host:port`` of the coordinator.
+      credentials: TLS, with the site's certificate.
+      proxy: ``http://host:port`` of an outbound proxy that speaks CONNECT; empty for none. The environment's
+        proxies are not used unless it is ``environment``.
+    """
+
+    address: str
+    credentials: grpc.ChannelCredentials
+    proxy: str = ""
+
+    def options(self) -> tuple[tuple[str, object], ...]:
+        """Return the channel's options."""
+        if self.proxy == "environment":
+            return OPTIONS
+        return (*OPTIONS, ("grpc.enable_http_proxy", 0 if not self.proxy else 1), *self._through())
+
+    def _through(self) -> tuple[tuple[str, object], ...]:
+        return (("grpc.http_proxy", self.proxy),) if self.proxy else ()
+
+
+class SiteSession:
+    """One study's session; `run` it in a thread of its own."""
+
+    def __init__(
+        self,
+        site: str,
+        study_hash: str,
+        dialing: Dialing,
+        answer: Answer,
+        sign: Sign,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        """Prepare; nothing is dialed yet.
+
+        Args:
+          site: Site id.
+          study_hash: SHA-256 of the study.
+          dialing: Where to.
+          answer: The node's.
+          sign: Signs a statement with the site's key.
+          seed: Of the random part of the waits.
+        """
+        self._site, self._study, self._dialing = site, study_hash, dialing
+        self._answer, self._sign = answer, sign
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._kept: dict[int, bytes] = {}
+        self._working: set[int] = set()
+        self._work: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
+        self._outgoing: queue.Queue[pb.FromSite | int | None] = queue.Queue()
+        self._waits = random.Random(seed)  # noqa: S311 (spreads the dialing of sites, nothing secret)
+
+    def stop(self) -> None:
+        """End it from this side, at the next moment that it can be."""
+        self._stop.set()
+        self._outgoing.put(None)
+
+    def run(self) -> str:
+        """Dial, answer, and dial again after every break, until the session is over.
+
+        Returns:
+          Why it ended: the coordinator's word, or ``stopped``.
+        """
+        worker = threading.Thread(target=self._work_on, name=f"session-{self._study[:8]}", daemon=True)
+        worker.start()
+        wait = FIRST_WAIT
+        try:
+            while not self._stop.is_set():
+                joined, why = self._connection()
+                if why:
+                    return why
+                wait = FIRST_WAIT if joined else min(2 * wait, LONGEST_WAIT)
+                self._stop.wait(wait * self._waits.uniform(0.5, 1.0))
+        finally:
+            self._work.put(None)
+        return "stopped"
+
+    def _connection(self) -> tuple[bool, str]:
+        """Hold one connection; return whether the coordinator welcomed it, and why the session is over."""
+        outgoing: queue.Queue[pb.FromSite | int | None] = queue.Queue()
+        with self._lock:
+            self._outgoing = outgoing
+        joined, joining = False, Joining()
+        try:
+            with grpc.secure_channel(
+                self._dialing.address, self._dialing.credentials, options=self._dialing.options()
+            ) as channel:
+                call = rpc.SessionsStub(channel).Join(self._said(outgoing))
+                for message in call:
+                    if self._stop.is_set():
+                        call.cancel()  # type: ignore[no-untyped-call]  # gRPC leaves it untyped
+                        break
+                    kind = message.WhichOneof("said")
+                    if kind == "over":
+                        return True, message.over.why[:40] or "ended"
+                    if kind == "challenge":
+                        outgoing.put(pb.FromSite(hello=self._hello(message.challenge.nonce)))
+                    elif kind == "welcome":
+                        joined = True
+                    elif kind == "question":
+                        whole = joining.take(message.question)
+                        if whole is not None:
+                            self._asked(*whole)
+                    elif kind == "arrived":
+                        with self._lock:
+                            self._kept.pop(message.arrived.number, None)
+        except (grpc.RpcError, MessageInvalid) as error:
+            LOG.info("a connection ended: %s", type(error).__name__)
+        finally:
+            outgoing.put(None)
+        return joined, ""
+
+    def _hello(self, nonce: bytes) -> pb.Hello:
+        statement = statements.session(nonce=nonce.hex(), study_hash=self._study, site=self._site)
+        signed = self._sign(statement)
+        return pb.Hello(site=self._site, study_hash=self._study, signature=signed.model_dump_json())
+
+    def _asked(self, number: int, data: bytes) -> None:
+        """Answer from what is kept, or work on it; a question under way is answered once it is done."""
+        with self._lock:
+            if number in self._kept:
+                self._outgoing.put(number)
+            elif number not in self._working:
+                self._working.add(number)
+                self._work.put((number, data))
+
+    def _work_on(self) -> None:
+        while (item := self._work.get()) is not None:
+            number, data = item
+            answered = self._answered(data)
+            with self._lock:
+                self._kept[number] = answered
+                self._working.discard(number)
+                self._outgoing.put(number)
+
+    def _answered(self, data: bytes) -> bytes:
+        try:
+            asked = node_pb.Asked.FromString(data)
+            said = self._answer(asked.message_type, content_of(asked.fields))
+            return node_pb.Answered(fields=fields_of(said)).SerializeToString()
+        except Exception:
+            # nothing of an error may leave; an empty answer is no message, and the coordinator says so
+            LOG.warning("a question could not be answered")
+            return b""
+
+    def _said(self, outgoing: queue.Queue[pb.FromSite | int | None]) -> Iterator[pb.FromSite]:
+        """What this connection sends: the hello, then answers piece by piece."""
+        while (item := outgoing.get()) is not None:
+            if isinstance(item, pb.FromSite):
+                yield item
+                continue
+            with self._lock:
+                data = self._kept.get(item)
+            if data is not None:
+                for piece in pieces(item, data):
+                    yield pb.FromSite(answer=piece)

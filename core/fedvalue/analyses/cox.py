@@ -1,0 +1,324 @@
+"""Cox regression in discrete time, in 8 releases: hazard ratios with both variances.
+
+The first release is a risk table by stratum, which gives a public baseline hazard. Seven more give score and
+curvature of the hazard model of `hazard` at the coefficients so far; `newton` solves for covariates and for
+the baseline's drift together, and the drift is profiled out.
+
+Estimand: the log hazard ratios of proportional hazards on the endpoint's grid. On a daily grid and without
+noise they are Breslow's to 1e-3 (the baseline may drift between the first release and the maximum only as
+hats allow); on a wider grid they are those of a hazard constant inside each interval. A baseline of each
+stratum makes them stratified estimates. A patient exposed from some day on is unexposed before it, which
+leaves no immortal time. Delayed entry is left truncation, as in `kaplan_meier`.
+
+Cox, D. R. Regression models and life-tables. JRSS B 34 (1972) 187-220. Suissa, S. Immortal time bias in
+pharmacoepidemiology. American Journal of Epidemiology 167 (2008) 492-499. See `hazard` for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+
+from fedvalue.analyses import hazard, newton, prefix
+from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum, Scaling, SumOf, Terms
+from fedvalue.analyses.coefficients import Model, stratum
+from fedvalue.analyses.cohort import Cohort
+from fedvalue.analyses.design import Design, unpacked
+from fedvalue.analyses.estimate import Conclusion, Released
+from fedvalue.analyses.follow_up import FollowUp, exposed_from, follow_up
+from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP
+from fedvalue.analyses.hazard import HATS, Baseline, Followed
+from fedvalue.analyses.kaplan_meier import DELAYED_ENTRY, EVERYBODY_AT_ZERO, KaplanMeierByGroup
+from fedvalue.analyses.life_table import RiskTable
+from fedvalue.analyses.newton import Told
+from fedvalue.analyses.row_sums import row_sums
+from fedvalue.privacy.release import Block
+
+Array = NDArray[np.float64]
+ROUNDS = 8
+CURVED = frozenset({2, 3, 4, 8})
+KEPT_FROM = 3
+REFRESHED = 5
+"""Round that also releases the number at risk weighted by risk: from it the baseline is taken anew."""
+STEADY = 1 / 20
+"""Largest relative noise of that number with which it is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoxModel:
+    """The analysis ``kind = "cox"``.
+
+    Attributes:
+      curves: Endpoint, grid and strata; the group of unknown strata is left out.
+      design: Covariates, without an intercept.
+      exposure: Numeric variable with the day from which a patient is exposed, or None.
+      largest_hazard: K, see `hazard`.
+    """
+
+    curves: KaplanMeierByGroup
+    design: Design
+    exposure: str | None = None
+    largest_hazard: float = 3.0
+
+    @property
+    def label(self) -> str:
+        """Unique in the study."""
+        names = [covariate.name for covariate in self.design.covariates]
+        strata = ("by", *self.curves.groups.by) if self.curves.groups.by else ()
+        return ":".join(("cox", self.curves.endpoint, *names, *filter(None, [self.exposure]), *strata))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of the model."""
+        return (*self.design.names, self.exposure) if self.exposure else self.design.names
+
+    @property
+    def _strata(self) -> tuple[str, ...]:
+        return tuple(name for name in self.curves.groups.names if name != UNKNOWN_GROUP)
+
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        """Strata, columns, intervals."""
+        return len(self._strata), len(self.names), len(self.curves.edges) - 1
+
+    def rounds(self) -> tuple[Ask, ...]:
+        """Risk tables, then seven scores at public baselines and coefficients, four with a curvature."""
+        groups, p, k = self._sizes
+        (table,) = self.curves.rounds()
+        tables = tuple(
+            Block(
+                b.name, b.dimension // len(self.curves.groups.names) * groups, b.bound_squared, counting=False
+            )
+            for b in table.blocks
+        )
+        counts = Block("counts", 2, Fraction(1), counting=True)
+        first = Ask("risk_table", (*tables, counts), (Fraction(9, 20), Fraction(9, 20), Fraction(1, 10)))
+        limit, longest = Fraction(self.largest_hazard), self.design.longest + int(self.exposure is not None)
+        own, shared = hazard.curvature_size(p)
+        score = Block("score", groups * HATS + p, 1 + limit**2 * (1 + longest), counting=False)
+        curvature = Block("curvature", groups * own + shared, (limit * (1 + longest)) ** 2, counting=False)
+        public = HATS + groups * k + p
+        most = Fraction(hazard.MOST_RISK) ** 2
+        weighted = Block("weighted", groups * (k + 1), 2 * prefix.bound_squared(k + 1) * most, counting=False)
+        shares: dict[int, tuple[tuple[Block, Fraction], ...]]
+        shares = {n: ((score, Fraction(1)),) for n in range(2, ROUNDS + 1)}
+        shares |= {n: ((score, Fraction(2, 3)), (curvature, Fraction(1, 3))) for n in CURVED}
+        shares[REFRESHED] = ((score, Fraction(9, 10)), (weighted, Fraction(1, 10)))
+        later = (
+            Ask(f"round_{n}", tuple(b for b, _ in parts), tuple(w for _, w in parts), public)
+            for n, parts in shares.items()
+        )
+        return (first, *later)
+
+    def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
+        """Count entries and exits, or sum the rows of `hazard`; who lacks a value adds to a count only."""
+        if ask.label == "risk_table":
+            return self._risk_table(cohort, ask, scaling)
+        groups, p, k = self._sizes
+        public = np.array(ask.public)
+        knots, hazards = public[:HATS], public[HATS : HATS + groups * k].reshape(groups, k)
+        beta = public[HATS + groups * k :]
+        baselines = [Baseline.of(by_interval, knots) for by_interval in hazards]
+        own, _ = hazard.curvature_size(p)
+        summed = replace(ask, blocks=tuple(b for b in ask.blocks if b.name != "weighted"))
+        levels, gamma = _levels(scaling.get("weighted", Fraction(1)))
+        steps = np.zeros((groups, k + 1), dtype=np.int64)
+
+        def rows(part: slice) -> dict[str, Array]:
+            matrix, weights, counted, group, time = self._patients(cohort, part)
+            exposed = self._exposed(cohort, part)
+            score = np.zeros((len(group), groups * HATS + p))
+            curvature = np.zeros((len(group), groups * own + p * (p + 1) // 2))
+            for g, baseline in enumerate(baselines):
+                at = np.flatnonzero(counted & (group == g))
+                mine = FollowUp(time.start[at], time.stop[at], time.event[at], time.counts[at])
+                who = Followed(mine, None if exposed is None else exposed[at], matrix[at])
+                spells = hazard.spells(baseline, who, beta, self.largest_hazard)
+                s, c = (rows * weights[at, None] for rows in hazard.rows(baseline, mine.event, spells))
+                score[at, g * HATS : (g + 1) * HATS], score[at, groups * HATS :] = s[:, :HATS], s[:, HATS:]
+                curvature[at, g * own : (g + 1) * own] = c[:, :own]
+                curvature[at, groups * own :] = c[:, own:]
+                if len(summed.blocks) < len(ask.blocks):
+                    steps[g] += hazard.weighted_steps(spells, weights[at], k, levels)
+            return {"score": score, "curvature": curvature}
+
+        found = row_sums(cohort.patients, rows, summed, scaling)
+        if len(summed.blocks) < len(ask.blocks):
+            found["weighted"] = np.concatenate([prefix.encode(row, gamma) for row in steps])
+        return found
+
+    def _patients(
+        self, cohort: Cohort, part: slice
+    ) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.int64], FollowUp]:
+        """Covariates, weights, who counts, stratum and follow-up of some patients."""
+        matrix, weights, known = self.design.rows(cohort, part)
+        time = follow_up(self.curves, cohort, part)
+        group = self.curves.groups.index(cohort)[part]
+        return matrix, weights, known & time.counts & (group < len(self._strata)), group, time
+
+    def _exposed(self, cohort: Cohort, part: slice) -> Array | None:
+        if self.exposure is None:
+            return None
+        days = cohort.numbers.get(self.exposure)
+        n = len(range(*part.indices(cohort.patients)))
+        return exposed_from(np.full(n, np.nan) if days is None else days[part], self.curves)
+
+    def _risk_table(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
+        _, _, counted, _, _ = self._patients(cohort, slice(0, cohort.patients))
+        table = KaplanMeierByGroup.contribution(
+            self.curves, _only(cohort, counted, self.curves), ask, scaling
+        )
+        groups = len(self._strata)
+        whole = len(self.curves.groups.names)
+        cells = np.array([counted.sum(), cohort.patients - counted.sum()], dtype=np.int64)
+        found = {name: values.reshape(whole, -1)[:groups].ravel() for name, values in table.items()}
+        return {**found, "counts": cells * int(scaling["counts"])}
+
+    def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
+        """Search for the coefficients, round by round, and say what they are."""
+        groups, _, _ = self._sizes
+        first = sum_of(self.rounds()[0])
+        tables = self._tables(first, terms)
+        events = sum(float(table.events.sum()) for table in tables)
+        counts = first["counts"]
+        fitted = None
+        if events > 0:
+            search = self._search(sum_of, tables, terms)
+            fitted = newton.finish(search, exact=terms.exact, kept_from=KEPT_FROM, nuisance=groups * HATS)
+        found = stratum(self._model(fitted, counts.values[0], counts.variance), terms)
+        released = {
+            **found.released,
+            "events": Released(
+                value=events,
+                noise_variance=sum(float((t.events_noise.sum(axis=0) ** 2).sum()) for t in tables),
+            ),
+            "left out": Released(value=float(counts.values[1]), noise_variance=counts.variance),
+        }
+        return Conclusion(
+            label=self.label, kind="cox", endpoint=self.curves.endpoint, by=(),
+            strata=(found.model_copy(update={"released": released}),), notes=self._notes(),
+        )  # fmt: skip
+
+    def _search(self, sum_of: SumOf, tables: list[RiskTable], terms: Terms) -> newton.Search:
+        """Go through the seven rounds after the first."""
+        asks, (groups, p, _), nuisance = self.rounds()[1:], self._sizes, len(tables) * HATS
+        hazards = np.array([_hazards(table, exact=terms.exact) for table in tables])
+        knots = _knots(hazards, tables)
+        hats = Baseline.of(hazards[0], knots).hats
+        start = np.zeros(nuisance + p)
+        search, anew = newton.begin(start, np.eye(len(start)), 0.0), False
+        for ask in asks:
+            at = search.at
+            drift = np.exp(np.clip(at[:nuisance].reshape(groups, HATS) @ hats.T, -20, 20))
+            released = sum_of(ask.given((*knots, *(hazards * drift).ravel(), *at[nuisance:])))
+            search = newton.step(search, self._told(released), sharpen=not anew)
+            anew = False
+            if "weighted" in released:
+                fresh = _refreshed(released["weighted"], tables, terms)
+                if fresh is not None:
+                    hazards, anew = fresh, True
+                    search = replace(search, at=np.concatenate([np.zeros(nuisance), search.at[nuisance:]]))
+        return search
+
+    def _tables(self, first: NoisySum, terms: Terms) -> list[RiskTable]:
+        """One risk table a stratum."""
+        return self.curves.tables(
+            {n: first[n] for n in ("at_risk", "events")}, terms.exact, len(self._strata)
+        )
+
+    def _told(self, released: NoisySum) -> Told:
+        groups, p, _ = self._sizes
+        score, curvature = released["score"], released.get("curvature")
+        if curvature is None:
+            return Told(score.values, score.variance)
+        own, _ = hazard.curvature_size(p)
+        size, values = groups * HATS + p, curvature.values
+        matrix = np.zeros((size, size))
+        hats = own - HATS * p
+        for g in range(groups):
+            mine, at = values[g * own : (g + 1) * own], slice(g * HATS, (g + 1) * HATS)
+            matrix[at, at] = unpacked(mine[:hats], HATS)
+            matrix[at, groups * HATS :] = mine[hats:].reshape(HATS, p) / math.sqrt(2.0)
+            matrix[groups * HATS :, at] = matrix[at, groups * HATS :].T
+        matrix[groups * HATS :, groups * HATS :] = unpacked(values[groups * own :], p)
+        return Told(score.values, score.variance, matrix, curvature.variance)
+
+    def _model(self, fitted: newton.Fitted | None, patients: float, variance: float) -> Model:
+        carry = np.eye(len(self.names))
+        carry[: len(self.design.names), : len(self.design.names)] = self.design.to_units()
+        return Model(
+            name=EVERYBODY, columns=self.names, fitted=fitted, patients=float(patients),
+            patients_variance=variance, to_units=carry, unit="log hazard", ratio="hazard ratio",
+        )  # fmt: skip
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = [EVERYBODY_AT_ZERO if self.curves.entry_at_zero else DELAYED_ENTRY]
+        if self.exposure:
+            notes.append("Time before the day of exposure counts as unexposed.")
+        if self.curves.groups.by:
+            notes.append(f"Each group by {' and '.join(self.curves.groups.by)} has its own baseline hazard.")
+        if self.design.row_bound is not None:
+            notes.append("Rows of the model longer than the study's row_bound count with less weight.")
+        return (*notes, "Patients with an unknown value are left out.")
+
+
+def _only(cohort: Cohort, counted: NDArray[np.bool_], curves: KaplanMeierByGroup) -> Cohort:
+    """The endpoint and strata of the patients who count."""
+    at = np.flatnonzero(counted)
+    outcome = cohort.survival.get(curves.endpoint)
+    survival = {}
+    if outcome is not None:
+        survival[curves.endpoint] = type(outcome)(outcome.entry[at], outcome.exit[at], outcome.event[at])
+    categories = {name: cohort.categories[name][at] for name in curves.groups.by if name in cohort.categories}
+    return Cohort(len(at), categories, survival=survival)
+
+
+def _levels(gamma: Fraction) -> tuple[int, Fraction]:
+    """Split a scale into levels of a patient's weight, a power of two near its root, and the scale of one."""
+    levels = 1 << (int(gamma).bit_length() // 2)
+    return levels, gamma / levels * Fraction(hazard.MOST_RISK)
+
+
+def _refreshed(block: NoisyBlock, tables: list[RiskTable], terms: Terms) -> Array | None:
+    """Hazards from the numbers at risk weighted by risk, or None where those are too noisy to help."""
+    levels, gamma = _levels(block.gamma)
+    weighted = []
+    for row in block.total.reshape(len(tables), -1):
+        steps = prefix.decode(row, gamma) * hazard.MOST_RISK / levels
+        weighted.append(np.cumsum(steps)[:-1])
+    exposed = np.array(weighted)
+    if not terms.exact:
+        running = prefix.noise_to_cells(exposed.shape[1] + 1).cumsum(axis=0)[:-1]
+        sd = math.sqrt(block.variance) * np.sqrt((running**2).sum(axis=1))
+        if np.any(sd > STEADY * np.maximum(exposed, 0.0)):
+            return None
+    return np.array(
+        [_hazards(table, exact=terms.exact, exposed=row) for table, row in zip(tables, exposed, strict=True)]
+    )
+
+
+def _hazards(table: RiskTable, *, exact: bool, exposed: Array | None = None) -> Array:
+    """Hazards by interval; under noise the steps of the cumulative hazard's monotone regression."""
+    exposed = table.exposed if exposed is None else exposed
+    working = exposed > (0 if exact else max(1.0, 0.02 * float(exposed.max(initial=0.0))))
+    hazards = np.where(working, table.events / np.where(working, exposed, 1.0), 0.0)
+    if exact:
+        return np.maximum(hazards, 0.0)
+    cumulative = isotonic_regression(hazards.cumsum()).x
+    return np.maximum(np.diff(cumulative, prepend=0.0), 0.0)
+
+
+def _knots(hazards: Array, tables: list[RiskTable]) -> Array:
+    """Positions between which equal shares of the expected events fall."""
+    exposed = np.maximum([table.exposed for table in tables], 0.0)
+    expected = (hazards * exposed).sum(axis=0).cumsum()
+    k = len(expected)
+    if expected[-1] <= 0:
+        return np.linspace(0.0, k, HATS)
+    shares = np.concatenate([[0.0], expected]) / expected[-1]
+    return np.interp(np.linspace(0.0, 1.0, HATS), shares, np.arange(k + 1, dtype=np.float64))

@@ -1,0 +1,1 @@
+"""What the coordinator makes before the first study: TLS material, enrolment tokens, node registrations."""
