@@ -1,7 +1,9 @@
 """The planted truths of the five end-to-end studies: how patients are drawn, and what the payer holds.
 
 Every number is made up. A truth *meets* its bar by a distance that a regional federation of eight hospitals
-should see, *fails* it by as much, or lies on the bar, where both answers are errors.
+should see, *fails* it by as much, or lies on the bar, where both answers are errors. Where a standard asks
+for several bars together, one of them is in question and the others are passed for certain; one truth has
+both on their bars, because the joint probability then favors *not met*.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from proofs.end_to_end import Columns, Truth, World
 
 MONTH = 365.25 / 12
-CELLS = {"tki": (2_400, 15_000), "alki": (1_500, 24_000), "chemo": (3_600, 10_500)}
+CELLS = {"tki": (2_400, 15_000), "alki": (1_500, 30_000), "chemo": (3_600, 10_500)}
 """Cases of the payer's closed year and their mean cost in CNY, by drug line."""
 
 SUBGROUPS = ("egfr", "alk", "rest")
@@ -201,6 +203,12 @@ def worlds() -> tuple[World, ...]:
                     "not_met",
                     {"control": 0.55, "reduction": 0.32},
                     "55 % controlled, admissions - 32 %",
+                ),
+                Truth(
+                    "both on their bars",
+                    "insufficient_evidence",
+                    {"control": 0.60, "reduction": 0.20},
+                    "60 % controlled, admissions - 20 %",
                 ),
             ),
             diabetes,

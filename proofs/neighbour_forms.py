@@ -47,6 +47,7 @@ cost = { claims = "total_paid", window = "0d..365d", clip = [0, 400000], unit = 
 visits = { count = { of = "procedure", within = "0d..365d" }, clip = [0, 6], unit = "visits" }
 reasons = { count = { of = "condition", within = "0d..365d" }, clip = [0, 3], unit = "diagnoses" }
 harm = { grade = { within = "0d..365d" }, levels = ["none", "1", "2", "3", "4", "5"] }
+risk = { person = "risk", clip = [0, 1], unit = "probability" }
 started = { calendar = "index", between = [2025-01-01, 2025-12-31] }
 
 [endpoints]
@@ -107,15 +108,21 @@ FORMS: Mapping[str, tuple[str, ...]] = {
         'calendar = "started"\nchange = 2025-07-01\nby = ["sex"]',
     ),
     "difference_in_differences": (
-        'of = "cost"\ncalendar = "started"\nchange = 2025-07-01\n'
-        'group = "arm"\napplies = "treated"\ncompared = "control"',
+        (
+            'of = "cost"\ncalendar = "started"\nchange = 2025-07-01\n'
+            'group = "arm"\napplies = "treated"\ncompared = "control"'
+        ),
+    ),
+    "calibration": (
+        'outcome = "response"\nscore = "risk"\nby = ["sex"]',
+        'outcome = "control"\nbins = 4\ncoefficients = { intercept = -2, age = 0.02, "egfr=mutated" = 1.5 }',
     ),
     "cross_moments": ('cost = "cost"\neffect = "score"\nby = ["arm"]', 'cost = "cost"\neffect = "response"'),
 }
 """Kind of analysis to the questions that are asked of it, once a study can ask for the kind."""
 
 TOGETHER = "together"
-"""The study that asks the first question of every kind at once, with diagnostics: many blocks in one release."""
+"""The study that asks the first question of every kind at once, with diagnostics: many blocks together."""
 
 
 def study(kind: str, form: int, *, epsilon: float = 2.0) -> Study:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from flwr.app import RecordDict
@@ -151,6 +152,7 @@ def make_home(
         profiles=("none", "eu"),
         unsafe=("clear_sum", "no_noise", "seeded_noise"),
         simulation=simulation,
+        answer_every=0.0,
     )
     home = SiteHome.create(folder / site, policy, noon)
     load_records(home, patients)
@@ -172,12 +174,21 @@ def load_records(home: SiteHome, patients: int, seed: int = 0) -> None:
 
 
 def make_hospitals(
-    folder: Path, agreed: Study = FIVE, count: int = 5, *, simulation: bool = True, clear_sum: bool = True
+    folder: Path,
+    agreed: Study = FIVE,
+    count: int = 5,
+    *,
+    simulation: bool = True,
+    clear_sum: bool = True,
+    certified: Mapping[str, int] = MappingProxyType({}),
 ) -> Hospitals:
-    """Make hospitals ``s01``, ``s02``, ... that approved ``agreed``."""
+    """Make hospitals ``s01``, ``s02``, ... that approved ``agreed``.
+
+    Real ones join an authority; ``certified`` says for how many days from `early` a site's certificate is.
+    """
     names = [f"s{number:02d}" for number in range(1, count + 1)]
     homes = [make_home(folder, name, simulation=simulation) for name in names]
-    office = None if simulation else enter_federation(folder, homes)
+    office = None if simulation else enter_federation(folder, homes, certified)
     roster = Roster(site=tuple(home.card() for home in homes)) if office is None else office.signed.roster()
     made = Hospitals(folder, agreed, roster, clear_sum, office)
     made.approve()
@@ -203,7 +214,7 @@ class Office:
         return load_trust(self.folder / CERTIFICATE_FILE, self.folder / LIST_FILE, now)
 
 
-def enter_federation(folder: Path, homes: list[SiteHome]) -> Office:
+def enter_federation(folder: Path, homes: list[SiteHome], certified: Mapping[str, int]) -> Office:
     """Let homes join an authority of their own, each of them confirming all others.
 
     Its papers hold at noon and today: ServerApps go by the machine's clock.
@@ -212,7 +223,8 @@ def enter_federation(folder: Path, homes: list[SiteHome]) -> Office:
     desk = Desk.make(folder / ".authority", "Example", early, days=long, list_days=long, passphrase=None)
     cards = [home.card() for home in homes]
     for home, card in zip(homes, cards, strict=True):
-        papers = desk.issue(certificate_request(home), spoken(card.public_key), days=long)
+        days = certified.get(card.id, long)
+        papers = desk.issue(certificate_request(home), spoken(card.public_key), days=days)
         take_papers(home, papers, desk.authority.trust.fingerprint)
         others = {each.entity: spoken(each.public_key) for each in cards if each.id != card.id}
         policy = home.policy.model_copy(update={"confirmed": others})

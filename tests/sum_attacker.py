@@ -10,7 +10,7 @@ from fedvalue.secure_sum.specification import RoundSpecification
 from fedvalue.secure_sum.transcript import RoundRef, SignedInput
 from fedvalue.strategies.secure_aggregation.private_sum import wire
 from fedvalue.strategies.secure_aggregation.private_sum.gathering import begin
-from tests.sum_federation import STUDY, Federation
+from tests.sum_federation import Asking
 
 EPOCH = "e" * 32
 
@@ -18,9 +18,9 @@ EPOCH = "e" * 32
 class Attacker:
     """Holds an epoch that everybody joined."""
 
-    def __init__(self, federation: Federation, *, epoch: str = EPOCH, rounds: int = 3) -> None:
+    def __init__(self, federation: Asking, *, epoch: str = EPOCH, rounds: int = 3) -> None:
         self.federation = federation
-        self.suite = federation.agreed.suite
+        self.suite, self.study_hash = federation.agreed.suite, federation.agreed.study_hash
         self.epoch = begin(federation.agreed, federation.exchange, epoch, rounds=rounds, refusals={})
 
     def specification(
@@ -31,7 +31,7 @@ class Attacker:
 
     def ref(self, own: RoundSpecification, last: bytes = transcript.NOTHING_BEFORE) -> RoundRef:
         question = transcript.question_hash(self.suite, own, self.epoch.keys.hash, last)
-        return RoundRef(self.suite.name, STUDY, own.settings.epoch, own.number, question)
+        return RoundRef(self.suite.name, self.study_hash, own.settings.epoch, own.number, question)
 
     def masked_request(
         self, own: RoundSpecification, last: pb.LastTranscript | None = None
@@ -46,7 +46,7 @@ class Attacker:
     def hash_of(self, last: pb.LastTranscript | None) -> bytes:
         if last is None:
             return transcript.NOTHING_BEFORE
-        ref = RoundRef(self.suite.name, STUDY, last.epoch, last.round, last.question)
+        ref = RoundRef(self.suite.name, self.study_hash, last.epoch, last.round, last.question)
         return transcript.transcript_hash(self.suite, ref, last.survivors, last.inputs_hash)
 
     def vectors(
@@ -66,7 +66,7 @@ class Attacker:
     def consistency_request(self, ref: RoundRef, inputs: Iterable[SignedInput]) -> pb.ConsistencyRequest:
         return pb.ConsistencyRequest(
             epoch=ref.epoch,
-            study_hash=STUDY,
+            study_hash=self.study_hash,
             round=ref.number,
             question=ref.question,
             inputs=[wire.input_message(entry) for entry in inputs],
@@ -84,7 +84,7 @@ class Attacker:
     ) -> pb.UnmaskRequest:
         return pb.UnmaskRequest(
             epoch=ref.epoch,
-            study_hash=STUDY,
+            study_hash=self.study_hash,
             round=ref.number,
             survivors=sorted(inputs),
             inputs_hash=transcript.input_list_hash(self.suite, ref, inputs.values()),

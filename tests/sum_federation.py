@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -78,6 +78,19 @@ def no_noise(size: int) -> NDArray[np.int64]:
 def terms(label: str, dimension: int, *, exact: bool = False) -> ReleaseTerms:
     block = BlockTerms(f"{label}/all", dimension, "1", "1000", "65536")
     return ReleaseTerms(label, ("analysis",), "a" * 64, dimension, 20, exact, (block,))
+
+
+class Asking(Protocol):
+    """Sites that a coordinator may ask anything, one at a time."""
+
+    agreed: Agreed
+    names: list[str]
+
+    def ask(self, step: str, name: str, message: Message) -> Any:
+        """Ask one site by hand; raises what it refuses with."""
+
+    def exchange(self, step: str, requests: Mapping[str, bytes]) -> Iterator[tuple[str, bytes | Refused]]:
+        """Ask several, as an honest coordinator does."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""How much wider privacy makes the interval of a planted hazard ratio at epsilon 1: 5 sites of 2,000 patients."""
+"""How much wider privacy makes a hazard ratio's interval at epsilon 1: 5 sites of 2,000 patients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fedvalue.study.model import DAYS_PER
 
 AT_LEAST = 1.0
 AT_MOST = 1.35
-STUDIES = 10
+STUDIES = 6
 HAZARD = 2.0
 ROW_BOUND = 0.8
 MEAN_DAYS = 500.0

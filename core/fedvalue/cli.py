@@ -77,7 +77,7 @@ ROOMS = (
         "fedvalue.simulation.cli",
         member="simulate",
     ),
-    Room("study", "Check, price and sign a study file.", "fedvalue.server.cli", "study_app"),
+    Room("study", "Check, price, sign and run a study.", "fedvalue.server.cli", "study_app"),
     Room("site", "A hospital's node: load records, check and approve studies.", "fedvalue.client.cli"),
     Room(
         "authority",

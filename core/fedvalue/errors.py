@@ -19,6 +19,8 @@
     │   ├── SiteUnreachable        the site node does not run behind its ClientApp
     │   ├── NotReserved            nothing was set aside for this study, or not for this ask
     │   ├── StudyClosed            the study was closed here, for good
+    │   ├── SitePaused             the site's people have paused it
+    │   ├── BundleRefused          a Flower bundle that is not on the site's list
     │   ├── IdentityRefusal        it is not shown who somebody is, or who stands on the roster
     │   │   ├── AuthorityUnknown  CertificateInvalid  CertificateNotYetValid  CertificateExpired
     │   │   ├── CertificateRevoked  CertificateNotOnRoster  IdentityKeyDiffers  SiteNameDiffers
@@ -220,6 +222,18 @@ class StudyClosed(Refusal):
     """The study was closed at this site; what it had not asked went back, and it never asks again."""
 
     code = "study_closed"
+
+
+class SitePaused(Refusal):
+    """This site's people have paused it: nothing is answered, and every epoch is forgotten."""
+
+    code = "site_paused"
+
+
+class BundleRefused(Refusal):
+    """A Flower bundle that is not on this site's list; nothing of it was unpacked or run."""
+
+    code = "bundle_refused"
 
 
 class MessageInvalid(Refusal):

@@ -63,13 +63,15 @@ def broken_promises(found: Mapping[str, Found]) -> tuple[str, ...]:
         for row in found[world.name]["rows"]:
             n, name = row["repetitions"], f"{world.name}, {row['truth']}"
             allowed = PROMISE + TOLERANCE + 3 * (PROMISE * (1 - PROMISE) / n) ** 0.5
-            wrong = [o for o in ("met", "not_met") if o != row["right"]]
+            # with several criteria on their bars at once only *met* has a promise; the page says why
+            errors = ("met",) if row["truth"].startswith("both") else ("met", "not_met")
+            wrong = [outcome for outcome in errors if outcome != row["right"]]
             broken += [
                 f"{name}: {outcome.replace('_', ' ')} in {row[outcome]} of {n}"
                 for outcome in wrong
                 if row[outcome] / n > allowed
             ]
-            if row["truth"] != "at the bar" and row[row["right"]] / n < 0.5:
+            if row["right"] != "insufficient_evidence" and row[row["right"]] / n < 0.5:
                 broken.append(f"{name}: right in {row[row['right']]} of {n} only")
         door = found[f"{world.name}_front_door"]
         if door["outcome"] != "met" or not door["replayed"] or "proposal" not in door:
@@ -85,6 +87,10 @@ rule. Each row is {REPETITIONS} repetitions with new patients and new noise. Rig
 meets its bar and *not met* where it fails; wrong is the contrary. On the bar either answer is an error, each
 promised in at most a tenth, and insufficient evidence is honest. The studies are in `proofs/studies`, the
 truths in `proofs/end_to_end_worlds.py`.
+
+Several criteria are met together or not at all. Where two lie on their bars at once, P(both) is about a
+quarter for typical data, so *met* is rarer than promised and *not met* is answered more often than a tenth:
+that row has a promise for *met* only.
 
 """
 HEAD = "| study | truth | met | insufficient | not met | right | wrong |\n|---|---|---|---|---|---|---|\n"
@@ -113,7 +119,7 @@ def report(found: Mapping[str, Found]) -> Report:
 
 
 def _row(title: str, row: Found) -> str:
-    n, bar = row["repetitions"], row["truth"] == "at the bar"
+    n, bar = row["repetitions"], row["right"] == "insufficient_evidence"
     right = f"{row[row['right']] / n:.3f}"
     wrong = n - row[row["right"]] if bar else row["not_met" if row["right"] == "met" else "met"]
     counts = " | ".join(f"{row[o] / n:.3f}" for o in ("met", "insufficient_evidence", "not_met"))

@@ -72,7 +72,7 @@ def test_shares_by_hand() -> None:
     assert missing == pytest.approx(
         {"egfr": 0, "grade": 2 / 8, "age": 0, "cost": 1, "response": 2 / 8, "pfs": 1 / 8}
     )
-    # lost before day 182.5: nobody; before 365: days 200 and 300; no more before 730 (the event at 600 is none)
+    # lost before day 182.5: nobody; before 365: days 200 and 300; no more before 730
     followed = [
         found[f"followed to day {day} or an event: pfs"].value for day in ("182.5", "365", "547.5", "730")
     ]

@@ -58,7 +58,7 @@ def test_more_willingness_to_pay_never_lowers_the_probability_where_effect_is_ga
         made = answer(
             file, sources(file, {"cost": stratum, "effect": stratum}), DAY, budget=BUDGET, minimum=20
         )
-        found.append(made.joint_probability)
+        found.append(made.joint_probability or 0.0)
     assert found == sorted(found)
 
 

@@ -137,9 +137,9 @@ def test_costs_of_the_seriously_ill_by_diagnosis_are_the_published_ones(shared_d
 
 
 def test_diabetes_readmission_within_30_days_is_the_published_share(shared_data: Path) -> None:
-    with zipfile.ZipFile(shared_data / "diabetes130" / "diabetic_data.zip") as archive:
-        with archive.open("diabetic_data.csv") as file:
-            table = pd.read_csv(file, usecols=["readmitted", "payer_code"])
+    packed = shared_data / "diabetes130" / "diabetic_data.zip"
+    with zipfile.ZipFile(packed) as archive, archive.open("diabetic_data.csv") as file:
+        table = pd.read_csv(file, usecols=["readmitted", "payer_code"])
     again = (table["readmitted"] == "<30").to_numpy(int)
     cohorts = [
         Cohort(int(mine.sum()), binary={"back": BinaryOutcome(again[mine])})

@@ -99,14 +99,13 @@ def load_identity(home: SiteHome) -> SiteIdentity:
     """
     folder, now = home.identity_folder, home.clock()
     trust = load_trusted(folder / AUTHORITY)
-    raw = read_list(folder / REVOCATIONS)
-    least = _seen(folder, trust)
+    pem = _bytes(folder / CERTIFICATE)
+    held = _own(home, pem, trust)
+    raw, least = read_list(folder / REVOCATIONS), _seen(folder, trust)
     where = str(folder / REVOCATIONS)
     found = read_revocations(raw, trust, now, where=where, least=least)
     if found.number > least:
         _remember(home, trust, found.number)
-    pem = _bytes(folder / CERTIFICATE)
-    held = _own(home, pem, trust)
     return SiteIdentity(Trust(trust, found), held, pem.decode("ascii", "replace"))
 
 

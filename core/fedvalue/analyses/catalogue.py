@@ -8,6 +8,7 @@ from typing import Any
 from fedvalue.analyses.analysis import Analysis
 from fedvalue.analyses.described import DESCRIBED
 from fedvalue.analyses.diagnostics import DiagnosticsOfStudy
+from fedvalue.analyses.effects import EFFECTS
 from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.hierarchy import Hierarchy
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
@@ -41,6 +42,7 @@ def _kaplan_meier(spec: KaplanMeier, measured: Measured) -> Analysis:
 BUILDERS: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
     **DESCRIBED,
     **MODELLED,
+    **EFFECTS,
     Proportion: _proportion,
     KaplanMeier: _kaplan_meier,
 }

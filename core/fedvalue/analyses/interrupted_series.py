@@ -1,8 +1,8 @@
 """Interrupted time series: did a line of months jump or bend when a policy changed?
 
-The model is ``y_t = a + b t + level 1(t >= c) + slope (t - c) 1(t >= c)``, fitted to the released monthly means
-(or counts) by generalised least squares with the known covariance of sampling and of the privacy noise. Where
-the months scatter more than both explain, the difference is added to the sampling part; intervals use
+The model is ``y_t = a + b t + level 1(t >= c) + slope (t - c) 1(t >= c)``, fitted to the released means (or
+counts) of months by generalised least squares with the known covariance of sampling and of the privacy noise.
+Where the months scatter more than both explain, the difference is added to the sampling part; intervals use
 Student's t with months - 4 degrees of freedom. Months that depend on each other, seasons, and whatever else
 changed at the same time are not in the interval.
 
@@ -74,7 +74,8 @@ class InterruptedSeriesByGroup:
         quantity = self.trees.quantity
         return Conclusion(
             label=self.label, kind="interrupted_time_series", by=self.trees.groups.by,
-            endpoint="patients" if quantity is None else quantity.name, strata=tuple(strata), notes=(SEGMENTED,),
+            endpoint="patients" if quantity is None else quantity.name,
+            strata=tuple(strata), notes=(SEGMENTED,),
         )  # fmt: skip
 
     def _stratum(self, name: str, released: NoisySum, members: list[int], terms: Terms) -> Stratum:

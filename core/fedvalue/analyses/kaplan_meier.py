@@ -137,7 +137,7 @@ class KaplanMeierByGroup:
             self._stratum(name, table, terms) for name, table in zip(self.groups.names, tables, strict=True)
         ]
         if self.groups.by:
-            strata.append(self._stratum(EVERYBODY, _together(tables), terms))
+            strata.append(self._stratum(EVERYBODY, together(tables), terms))
         notes = [EVERYBODY_AT_ZERO if self.entry_at_zero else DELAYED_ENTRY]
         if self.compare:
             tests, said = compared(tables, self.groups, terms)
@@ -265,8 +265,8 @@ def _displayed(curve: SurvivalEstimate, table: RiskTable, ends: float | None) ->
     )  # fmt: skip
 
 
-def _together(tables: list[RiskTable]) -> RiskTable:
-    """The table of everybody: counts add, and so do the independent noises of the groups."""
+def together(tables: list[RiskTable]) -> RiskTable:
+    """Return the table of everybody: counts add, and so do the independent noises of the groups."""
     first, root = tables[0], math.sqrt(len(tables))
     return RiskTable(
         first.edges, sum((t.at_risk for t in tables[1:]), start=first.at_risk),

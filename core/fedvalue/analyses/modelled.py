@@ -16,10 +16,12 @@ from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.analyses.linear import LinearModel
 from fedvalue.analyses.log_rank import LogRankByGroup
 from fedvalue.analyses.outcome import Outcome
+from fedvalue.analyses.parametric_survival import ParametricSurvivalByGroup
 from fedvalue.analyses.regression import ModelPart, RegressionModel
+from fedvalue.analyses.survival_shapes import PiecewiseConstant, Weibull
 from fedvalue.study.endpoints import Binary
 from fedvalue.study.model import duration_days
-from fedvalue.study.questions.modelled import CompetingRisks, Cox, LogRank, Regression
+from fedvalue.study.questions.modelled import CompetingRisks, Cox, LogRank, ParametricSurvival, Regression
 from fedvalue.study.questions.question import Measured, Question, entry_at_origin
 
 
@@ -71,10 +73,21 @@ def _cox(spec: Cox, measured: Measured) -> Analysis:
     return CoxModel(curves, design, spec.exposure, spec.largest_hazard)
 
 
+def _parametric_survival(spec: ParametricSurvival, measured: Measured) -> Analysis:
+    curves = _curves(spec.endpoint, spec.by, measured)
+    last = curves.edges[-1]
+    breaks = tuple(duration_days(one) for one in spec.breaks)
+    shape = Weibull(last / 2) if spec.model == "weibull" else PiecewiseConstant(breaks)
+    horizon = last if spec.horizon is None else duration_days(spec.horizon)
+    at = tuple(duration_days(time) for time in spec.at)
+    return ParametricSurvivalByGroup(replace(curves, at=at), spec.model, shape, horizon)
+
+
 MODELLED: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
     LogRank: _log_rank,
     CompetingRisks: _competing_risks,
     Regression: _regression,
     Cox: _cox,
+    ParametricSurvival: _parametric_survival,
 }
 """For each of these questions, what answers it."""

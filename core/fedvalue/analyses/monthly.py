@@ -1,7 +1,7 @@
 """A monthly series by group: patients, cumulative patients, and the mean of a number, out of one release.
 
-Intervals of counts hold privacy noise only: they are of the patients in the data. A month whose mean the noise
-would drown is left out of that line, and said so. See `months` for the trees.
+Intervals of counts hold privacy noise only: they are of the patients in the data. A month whose mean the
+noise would drown is left out of that line, and said so. See `months` for the trees.
 """
 
 from __future__ import annotations

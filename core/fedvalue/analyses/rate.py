@@ -1,8 +1,8 @@
 """Events per person-year by group, from counts and summed time.
 
 A patient observed from entry to exit within the horizon fills one cell of group x {event, no event, unknown}
-and adds its time, centred on half the horizon, to one coordinate. The rate has the Poisson score interval with
-the noise of events and of person-time in it: ``(d - r P)^2 <= z^2 (r P + noise(r))``.
+and adds its time, centred on half the horizon, to one coordinate. The rate has the Poisson score interval,
+with the noise of events and of person-time in it: ``(d - r P)^2 <= z^2 (r P + noise(r))``.
 
 Garwood's exact limits (Biometrika 28 (1936) 437-442) need a noiseless count; the score interval is that of
 Rao (Proceedings of the Cambridge Philosophical Society 44 (1948) 50-57). The estimand is the number of first
@@ -11,6 +11,7 @@ events per time at risk before them, within the horizon.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -28,8 +29,8 @@ from fedvalue.analyses.score import Noise, Sampling, ratio, refused, share
 from fedvalue.privacy.release import Block
 from fedvalue.study.model import DAYS_PER
 
-ENTRY = {True: "Everybody is followed from day zero.",
-         False: "Patients count from the later of day zero and their genomic report (left truncation)."}  # fmt: skip
+AT_ZERO = "Everybody is followed from day zero."
+DELAYED = "Patients count from the later of day zero and their genomic report (left truncation)."
 FIRST_DAY = 0.5
 """Time of who has the event on day zero, in days, at most half the horizon."""
 
@@ -105,7 +106,7 @@ class RateByGroup:
             strata.append(self._stratum(EVERYBODY, released, list(range(len(table))), terms))
         return Conclusion(
             label=self.label, kind="rate", endpoint=self.endpoint, by=self.groups.by,
-            strata=tuple(strata), notes=(ENTRY[self.entry_at_zero],),
+            strata=tuple(strata), notes=(AT_ZERO if self.entry_at_zero else DELAYED,),
         )  # fmt: skip
 
     def _stratum(self, name: str, released: NoisySum, members: list[int], terms: Terms) -> Stratum:
@@ -126,8 +127,11 @@ class RateByGroup:
         if (refusal := refused(name, n, terms, stated)) is not None:
             return refusal
         if time <= 3 * time_noise**0.5:
-            return Stratum(name=name, status="not_estimable", reason="privacy", released=stated,
-                           remedy=terms.remedy(time_noise**0.5 / time if time > 0 else float("inf"), n.value))  # fmt: skip
+            relative = time_noise**0.5 / time if time > 0 else math.inf
+            return Stratum(
+                name=name, status="not_estimable", reason="privacy",
+                remedy=terms.remedy(relative, n.value), released=stated,
+            )  # fmt: skip
         year = DAYS_PER["year"] * self.per
         estimates = {
             "rate": ratio(

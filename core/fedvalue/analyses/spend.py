@@ -1,7 +1,7 @@
 """What was spent in all, by group, and against a public budget.
 
-A patient with a known cost fills one count and adds its clipped cost, centred, to one coordinate. The total is
-a fact of the patients in the data: its interval holds privacy noise and no sampling error. Spending beyond
+A patient with a known cost fills one count and adds its clipped cost, centred, to one coordinate. The total
+is a fact of the patients in the data: its interval holds privacy noise and no sampling error. Spending beyond
 the clip is not in it; the share of patients at the clip says how much that matters.
 """
 

@@ -13,7 +13,7 @@ def bias_checklist(study: Study) -> BiasChecklist:
     timed = [item for question in study.analyses for item in question.times()]
     delayed = [name for name, used in timed if not entry_at_origin(name, used, study.measured)]
     times = any(isinstance(endpoint, TimeToEvent) for endpoint in study.endpoints.values())
-    variants = [name for name, variable in study.variables.items() if variable.variant is not None]
+    variants = [name for name, variable in study.variables.items() if variable.genes]
     grouped = any(getattr(question, "by", ()) for question in study.analyses)
     return BiasChecklist(
         confounding=_open(

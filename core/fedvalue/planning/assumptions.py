@@ -19,6 +19,7 @@ from fedvalue.errors import StudyInvalid
 from fedvalue.study.cohort import Variable
 from fedvalue.study.endpoints import Binary, TimeToEvent
 from fedvalue.study.model import Duration, Name, Part, duration_days
+from fedvalue.study.questions.question import Measured
 from fedvalue.study.schema import Study
 from fedvalue.study.toml import load_toml
 
@@ -71,26 +72,26 @@ class Assumptions(Part):
         Raises:
           StudyInvalid: a name that the study does not measure so, or a value outside its public range.
         """
-        measured = study.measured
         try:
-            for name, shares in self.shares.items():
-                levels = measured.levels(name, "shares")
-                if len(shares) != len(levels):
-                    raise ValueError(f"shares.{name}: {len(shares)} shares for the levels {list(levels)}")
-            for name in self.rates:
-                measured.binary(name, "rates")
-            for name, mean in self.means.items():
-                low, high = measured.number(name, "means")
-                if not low < mean < high:
-                    raise ValueError(
-                        f"means.{name}: {mean:g} does not lie inside the clip {low:g} to {high:g}"
-                    )
-            for name in self.medians:
-                measured.time_to_event(name, "medians")
+            self._fit(study.measured)
         except ValueError as error:
             raise StudyInvalid(
                 str(error), where="assumptions", do="name what the study measures, or leave it out"
             ) from error
+
+    def _fit(self, measured: Measured) -> None:
+        for name, shares in self.shares.items():
+            levels = measured.levels(name, "shares")
+            if len(shares) != len(levels):
+                raise ValueError(f"shares.{name}: {len(shares)} shares for the levels {list(levels)}")
+        for name in self.rates:
+            measured.binary(name, "rates")
+        for name, mean in self.means.items():
+            low, high = measured.number(name, "means")
+            if not low < mean < high:
+                raise ValueError(f"means.{name}: {mean:g} does not lie inside the clip {low:g} to {high:g}")
+        for name in self.medians:
+            measured.time_to_event(name, "medians")
 
     def patients_of(self, study: Study, sites: int) -> int:
         """Return how many patients are assumed."""

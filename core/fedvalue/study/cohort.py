@@ -83,9 +83,25 @@ class VariantSource(Part):
     classes: tuple[str, ...] = Field(default=("any",), strict=False, min_length=1)
 
 
+class NamedVariant(VariantSource):
+    """A variant that is a level of its own.
+
+    Attributes:
+      level: What it is called, such as ``EGFR L858R``.
+    """
+
+    level: Level
+
+
+OTHER_VARIANT, NOT_TESTED = "other", "not tested"
+"""Last levels of a variable of several variants: every gene was looked at and nothing found; one was not."""
+
+LARGEST_CLIP = 1e15
+
+
 def _absent(value: object) -> bool:
     """Tell whether a key was not given: it is then left out of the canonical form, as before it existed."""
-    return value is None or value == {}
+    return value in (None, {}, ())
 
 
 CALENDAR_UNIT = "days since 1970-01-01"
@@ -96,6 +112,8 @@ class Variable(Part):
 
     Attributes:
       variant: Mutated / wild type / not tested of one gene; ``levels`` are then those three words, in order.
+      variants: Several variants, possibly of several genes; ``levels`` are then theirs in order, ``other``
+        (every gene was looked at, none of them found) and ``not tested``. The first one found counts.
       person: A column of the patients table, such as ``age`` or ``sex``.
       claims: A money column of the claims table, summed over ``window``.
       count: On how many different days there is a record of some kind.
@@ -113,6 +131,7 @@ class Variable(Part):
     variant: VariantSource | None = None
     person: Name | None = None
     claims: Literal["total_paid", "patient_paid"] | None = None
+    variants: tuple[NamedVariant, ...] = Field(default=(), strict=False, exclude_if=_absent)
     count: RecordCount | None = Field(default=None, exclude_if=_absent)
     grade: WorstGrade | None = Field(default=None, exclude_if=_absent)
     calendar: Literal["index"] | None = Field(default=None, exclude_if=_absent)
@@ -161,11 +180,21 @@ class Variable(Part):
 
     @model_validator(mode="after")
     def _one_source_one_shape(self) -> Self:
-        sources = (self.variant, self.person, self.claims, self.count, self.grade, self.calendar)
+        sources = (
+            self.variant,
+            self.variants or None,
+            self.person,
+            self.claims,
+            self.count,
+            self.grade,
+            self.calendar,
+        )
         if sum(source is not None for source in sources) != 1:
             raise ValueError(
-                "a variable has exactly one source: variant, person, claims, count, grade or calendar"
+                "a variable has exactly one source: variant, variants, person, claims, count, grade, calendar"
             )
+        if self.variants and self.levels != (*(v.level for v in self.variants), OTHER_VARIANT, NOT_TESTED):
+            raise ValueError(f"levels are those of variants, then {OTHER_VARIANT!r}, {NOT_TESTED!r}")
         if self.count is not None and self.clip is None:
             raise ValueError("a count is a number: it takes a clip, and no levels")
         if self.grade is not None and self.levels != GRADES:
@@ -178,6 +207,10 @@ class Variable(Part):
             raise ValueError("a variant has the levels ['mutated', 'wild type', 'not tested']")
         if self.clip is not None and not self.clip[0] < self.clip[1]:
             raise ValueError("clip is [lowest, highest] with lowest < highest")
+        if self.clip is not None and max(map(abs, self.clip)) > LARGEST_CLIP:
+            raise ValueError(f"clip lies within {LARGEST_CLIP:g}")
+        if self.clip is not None and self.clip[1] - self.clip[0] < 1e-9 * max(1e-300, *map(abs, self.clip)):
+            raise ValueError("clip is too narrow to tell its ends apart")
         if self.clip is not None and not self.unit:
             raise ValueError("a numeric variable states its unit")
         if (self.claims is not None) != (self.window is not None):
@@ -185,6 +218,12 @@ class Variable(Part):
         if self.claims is not None and self.clip is None:
             raise ValueError("claims are money: they take a clip, and no levels")
         return self
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Genes whose report says what the variable is; empty for one that is known from day zero."""
+        found = self.variants if self.variant is None else (self.variant,)
+        return tuple(dict.fromkeys(variant.gene for variant in found))
 
     @property
     def categorical(self) -> bool:

@@ -17,7 +17,7 @@ class Diagnostics(Part):
 
     Attributes:
       share: Of the study's rho; the budgets of the analyses are shares of the rest. 0 checks nothing.
-      balance: Variable whose levels are compared; left out: the first variable that makes groups of an analysis.
+      balance: Variable whose levels are compared; left out: the first that makes groups of an analysis.
     """
 
     share: float = Field(default=STANDING_SHARE, ge=0, le=0.5)

@@ -15,6 +15,7 @@ from fedvalue.study.governance import Governance
 from fedvalue.study.model import Line, Name, Part, StudyId
 from fedvalue.study.payments import Payment, Use
 from fedvalue.study.questions.described import Described
+from fedvalue.study.questions.effects import Effects
 from fedvalue.study.questions.kaplan_meier import KaplanMeier
 from fedvalue.study.questions.modelled import Modelled
 from fedvalue.study.questions.proportion import Proportion
@@ -120,7 +121,7 @@ class Federation(Part):
     min_released_patients: int = Field(default=50, ge=1)
 
 
-Analysis = Annotated[Described | Modelled | Proportion | KaplanMeier, Field(discriminator="kind")]
+Analysis = Annotated[Described | Modelled | Effects | Proportion | KaplanMeier, Field(discriminator="kind")]
 """One question; a new kind is a page in ``questions`` and stands here."""
 
 KINDS: tuple[str, ...] = tuple(

@@ -19,6 +19,7 @@ from fedvalue.errors import FederationError, SignatureInvalid
 from fedvalue.evidence import statements
 from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.results import write_results
+from fedvalue.server.running import run_watched
 from fedvalue.study import file as study_file
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.trust import load_trust
@@ -45,7 +46,7 @@ def main(grid: Grid, context: Context) -> None:
         progress=_line,
         trust=trust,
     )
-    evidence = coordinator.run(grid)
+    evidence = run_watched(coordinator, grid, out)
     standards = Path(settings["standards"]) if settings.get("standards") else None
     results = write_results(study, evidence, out, key=None, standards=standards, now=evidence.created)
     for path in results.files:

@@ -15,6 +15,7 @@ from fedvalue.planning.plan import make_plan, plan_on
 from fedvalue.planning.words import in_words, preview
 from fedvalue.secure_sum.thresholds import thresholds
 from fedvalue.server.plan_cli import plan_study
+from fedvalue.server.run_cli import cancel, logs, run_study, status
 from fedvalue.study import file as study_file
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.trust import load_trust
@@ -22,8 +23,12 @@ from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.roster import Roster, load_roster
 from fedvalue.study.signature import fingerprint, public_hex, sign
 
-study_app = typer.Typer(no_args_is_help=True, help="Check, price and sign a study file.")
+study_app = typer.Typer(no_args_is_help=True, help="Check, price, sign and run a study.")
 study_app.command("plan")(plan_study)
+study_app.command("run")(run_study)
+study_app.command("status")(status)
+study_app.command("cancel")(cancel)
+study_app.command("logs")(logs)
 
 StudyFile = Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -15,14 +15,20 @@ from fedvalue.evidence.bias import bias_checklist
 from fedvalue.evidence.package import EvidenceBody, EvidencePackage, Federation
 from fedvalue.planning.concluding import conclude_all, quiet
 from fedvalue.planning.plan import lowered, make_plan
+from fedvalue.server.checkpoint import Checkpoint
 from fedvalue.server.enrolment import Progress, enrol, wait_for_nodes
 from fedvalue.server.provenance import VOCABULARY, installed_code
 from fedvalue.server.sums import Clear, Masked, Sum
+from fedvalue.study.file import digest
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.trust import Trust
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import Signature
+
+
+def always() -> None:
+    """A run that nobody cancels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Coordinator:
       clock: Tells the time.
       progress: Told what is going on.
       trust: The authority that signed the roster, and its list; None in a simulation.
+      checkpoint: Where opened releases are kept, and taken from after a crash; None keeps nothing.
+      wanted: Raises `RunInterrupted` when somebody wants the run cancelled.
     """
 
     study: Study
@@ -56,6 +64,13 @@ class Coordinator:
     clock: Callable[[], datetime] = present
     progress: Progress = quiet
     trust: Trust | None = None
+    checkpoint: Checkpoint | None = None
+    wanted: Callable[[], None] = always
+
+    @property
+    def study_hash(self) -> str:
+        """SHA-256 of the study."""
+        return digest(self.study)
 
     def run(self, grid: Grid) -> EvidencePackage:
         """Run the study and return its sealed evidence.
@@ -65,6 +80,8 @@ class Coordinator:
           PolicyForbids: a sum in clear outside a simulation.
           IdentityRefusal: outside a simulation, no authority stands behind the roster, or its list is stale.
           PrivacyError: the budget is too small for what is asked.
+          EvidenceError: the checkpoint is of another study, or damaged.
+          RunInterrupted: somebody cancelled the run.
         """
         if self.unsafe_clear_sum and not self.simulation:
             raise PolicyForbids("the sum travels in clear only in a simulation", where="coordinator")
@@ -88,8 +105,19 @@ class Coordinator:
             clock=self.clock,
         )
         self.progress("asking for approvals", len(enrolled.nodes), len(nodes))
-        kind = Clear if self.unsafe_clear_sum else Masked
-        opened: Sum = kind.over(grid, enrolled, plan, self.roster, timeout=self.step_seconds)
+        opened: Sum
+        if self.unsafe_clear_sum:
+            opened = Clear.over(grid, enrolled, plan, self.roster, timeout=self.step_seconds)
+        else:
+            opened = Masked.over(
+                grid,
+                enrolled,
+                plan,
+                self.roster,
+                timeout=self.step_seconds,
+                checkpoint=self.checkpoint,
+                wanted=self.wanted,
+            )
         conclusions = conclude_all(plan, opened.open, self.progress)
         self.progress("concluded", len(plan.analyses), len(plan.analyses))
         releases, spent = opened.records(), opened.spent()
@@ -105,7 +133,7 @@ class Coordinator:
                 roster=self.roster,
                 roster_hash=plan.roster_hash,
                 federation=Federation.of(plan.thresholds),
-                approvals=enrolled.approvals,
+                approvals=opened.approvals(),
                 releases=releases,
                 privacy=records.privacy_statement(plan, self.study, releases, spent),
                 conclusions=conclusions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,9 @@ from fedvalue.errors import StudyInvalid
 from fedvalue.planning.assumptions import Assumptions, load_assumptions
 from fedvalue.planning.expected import Expected
 from fedvalue.planning.plan import make_plan
-from fedvalue.planning.prospect import Prospect, prospect, widest
+from fedvalue.planning.programme import Reviews
+from fedvalue.planning.prospect import Prospect, Unanswered, prospect, widest
+from fedvalue.planning.split import Split
 from fedvalue.secure_sum.thresholds import Thresholds, thresholds
 from fedvalue.server.reports import page, sheet
 from fedvalue.server.reports.study_plan import plan_sheet
@@ -129,10 +132,11 @@ def tell(found: Prospect) -> None:
     """Print the prospect for people."""
     console = Console(highlight=False, soft_wrap=False)
     console.print(
-        f"{found.study}: {found.sites} hospitals, {found.patients:,} patients assumed, epsilon {found.epsilon:g}; "
-        f"{found.releases} release(s) in {found.trips} round trips. Nothing was asked and nothing is spent."
+        f"{found.study}: {found.sites} hospitals, {found.patients:,} patients assumed, "
+        f"epsilon {found.epsilon:g}; {found.releases} release(s) in {found.trips} round trips. "
+        "Nothing was asked and nothing is spent."
     )
-    title = f"The widest interval of each analysis at epsilon {found.epsilon:g}; power to tell {found.difference:g}"
+    title = f"The widest interval of each analysis, epsilon {found.epsilon:g}; power for {found.difference:g}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for head in ("analysis", "group", "estimate", "value", "width", "no noise", "power", "answered"):
         table.add_column(head, overflow="fold")
@@ -149,9 +153,9 @@ def tell(found: Prospect) -> None:
     for one in found.unanswered:
         console.print(f"not answered at epsilon {found.epsilon:g}: {one.analysis}, {one.group}: {_why(one)}")
     if found.split is not None:
-        console.print(_split(found))
+        console.print(_split(found.split, found.shares))
     if found.reviews is not None:
-        console.print(_reviews(found))
+        console.print(_reviews(found.reviews))
 
 
 def _numbers(row: Expected, difference: float) -> tuple[str, ...]:
@@ -171,7 +175,7 @@ def _by_epsilon(found: Prospect) -> Table:
     return table
 
 
-def _why(one: Any) -> str:
+def _why(one: Unanswered) -> str:
     if one.never:
         return "too few patients even without noise, under these assumptions"
     if one.epsilon is None:
@@ -179,31 +183,25 @@ def _why(one: Any) -> str:
     return f"epsilon {one.epsilon:g} would do"
 
 
-def _split(found: Prospect) -> Table:
-    split = found.split
-    table = Table(
-        title=f"The split that makes the widest interval narrowest: {split.widest:.3g} instead of {split.before:.3g} "
-        "of its scale (1 for a probability, else the value)" if split else "",
-        title_justify="left", box=SIMPLE_HEAD,
-    )  # fmt: skip
-    table.add_column("analysis", overflow="fold")
-    table.add_column("budget now")
-    table.add_column("budget then")
-    shares = split.shares if split else {}
-    whole = sum(found.shares[label] for label in shares)
-    for label, share in shares.items():
-        table.add_row(label, f"{found.shares[label] / whole:.3f}", f"{share:.3f}")
+def _split(split: Split, shares: Mapping[str, float]) -> Table:
+    """The shares of the analyses now and then, of what the diagnostics leave."""
+    title = f"The split that narrows the widest interval most: {split.widest:.3g}, not {split.before:.3g}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for head in ("analysis", "budget now", "budget then"):
+        table.add_column(head, overflow="fold")
+    whole = sum(shares[label] for label in split.shares)
+    for label, share in split.shares.items():
+        table.add_row(label, f"{shares[label] / whole:.3f}", f"{share:.3f}")
     return table
 
 
-def _reviews(found: Prospect) -> str:
-    reviews = found.reviews
-    if reviews is None:
-        return ""
-    bears = f"A partition of epsilon {reviews.partition_epsilon:g} bears {reviews.bears} such review(s), one a year"
-    if reviews.exhausted is None:
-        return f"{bears}: enough for all {reviews.years} years."
+def _reviews(found: Reviews) -> str:
+    bears = (
+        f"A partition of epsilon {found.partition_epsilon:g} bears {found.bears} such review(s), one a year"
+    )
+    if found.exhausted is None:
+        return f"{bears}: enough for all {found.years} years."
     return (
-        f"{bears}: patients who entered in year 1 can no longer be asked about from year {reviews.exhausted} on, "
-        f"and each later year of entry lasts as long."
+        f"{bears}: who entered in year 1 can no longer be asked about from year {found.exhausted} on, "
+        "and each later year of entry lasts as long."
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -84,12 +83,18 @@ profile = "none"
 index = { first = "patient" }
 [variables]
 arm = { person = "arm", levels = ["new", "old"] }
-driver = { person = "driver", levels = ["L858R", "ex19del", "none"], merge_into = { L858R = "EGFR", ex19del = "EGFR" } }
 cost = { claims = "total_paid", window = "0d..365d", clip = [0, 2000], unit = "CNY" }
 scans = { count = { of = "procedure", codes = ["CT"], within = "0d..90d" }, clip = [0, 4], unit = "scans" }
-reasons = { count = { of = "condition", codes = ["C34*"], within = "-30d..90d" }, clip = [0, 3], unit = "diagnoses" }
 harm = { grade = { within = "0d..90d" }, levels = ["none", "1", "2", "3", "4", "5"] }
 started = { calendar = "index", between = [2025-01-01, 2025-12-31] }
+[variables.driver]
+person = "driver"
+levels = ["L858R", "ex19del", "none"]
+merge_into = { L858R = "EGFR", ex19del = "EGFR" }
+[variables.reasons]
+count = { of = "condition", codes = ["C34*"], within = "-30d..90d" }
+clip = [0, 3]
+unit = "diagnoses"
 [endpoints]
 response = { kind = "binary", source = "person", column = "response" }
 back = { kind = "binary", source = "readmission", within_days = 30, missing = "exclude" }
@@ -195,7 +200,10 @@ def test_counts_and_differences_are_those_of_the_table(
 ) -> None:
     both = found("counts").stratum("driver=L858R").estimates["patients with arm=new"].value
     assert both == ((table["driver"] == "L858R") & (table["arm"] == "new")).sum()
-    cost, after = table["cost"].clip(upper=2_000), pd.to_datetime(table["start"]) >= "2025-07-01"
+    cost, after = (
+        table["cost"].clip(upper=2_000),
+        pd.to_datetime(table["start"]) >= pd.Timestamp("2025-07-01"),
+    )
     mean = {
         (arm, late): cost[(table["arm"] == arm) & (after == late)].mean()
         for arm in ("new", "old")

@@ -241,7 +241,7 @@ REFUSED = {
         LAST_BUDGET.replace("0.5", "1.5"),
         "analyses[1].budget: Input should be less",
     ),
-    "an unknown analysis": ('kind = "kaplan_meier"', 'kind = "cox"', "'proportion', 'kaplan_meier'"),
+    "an unknown analysis": ('kind = "kaplan_meier"', 'kind = "palmistry"', "'proportion', 'kaplan_meier'"),
     "a payment without its proportion": (
         "egfr=mutated",
         "sex=male",

@@ -157,8 +157,8 @@ def _delaying_genes(study: Study, name: str, endpoint: TimeToEvent) -> tuple[str
     if not stated and all(entry_at_origin(name, used, study.measured) for _, used in timed):
         return None
     groups = [study.variables[variable] for _, used in timed for variable in used]
-    genes = {variable.variant.gene for variable in groups if variable.variant is not None}
-    genes = genes or {item.variant.gene for item in study.variables.values() if item.variant is not None}
+    genes = {gene for variable in groups for gene in variable.genes}
+    genes = genes or {gene for item in study.variables.values() for gene in item.genes}
     return tuple(sorted(genes))
 
 

@@ -29,8 +29,9 @@ class Step:
 
 
 def select(connection: duckdb.DuckDBPyConnection, cohort: Cohort) -> tuple[Step, ...]:
-    """Create the temporary tables ``chosen(position, patient_id, index_day)``, in the order of patient ids, and
-    ``lost(patient_id, step)``: who was left out, and by which step: 0 is the index, then the criteria in order.
+    """Create the temporary tables ``chosen(position, patient_id, index_day)``, in order, and ``lost``.
+
+    ``lost(patient_id, step)`` has who was left out, and by which step: 0 is the index, then the criteria.
 
     Returns:
       How many patients every step leaves.

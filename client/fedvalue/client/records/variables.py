@@ -30,6 +30,8 @@ def category(connection: duckdb.DuckDBPyConnection, name: str, variable: Variabl
     """
     if variable.variant is not None:
         return _variant(connection, name, variable.variant)
+    if variable.variants:
+        return _first_variant([_variant(connection, name, source) for source in variable.variants])
     if variable.grade is not None:
         return worst_grade(connection, name, variable.grade)
     column, kind = person_column(connection, variable.person or "", f"variables.{name}")
@@ -114,6 +116,19 @@ FROM chosen c LEFT JOIN found f USING (patient_id) LEFT JOIN looked l USING (pat
 ORDER BY c.position""",  # noqa: S608 (own text; genes and classes are parameters)
         parameters,
     )
+
+
+def _first_variant(found: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return the position of the first variant that a patient has, then "other", then "not tested".
+
+    It is -1 where none is found and one of them is unknown.
+
+    Args:
+      found: For each variant, what `_variant` says of every patient, shape ``(n,)``.
+    """
+    table = np.stack(found)
+    missing = np.select([(table < 0).any(axis=0), (table == 2).any(axis=0)], [-1, len(found) + 1], len(found))
+    return np.where((table == 0).any(axis=0), (table == 0).argmax(axis=0), missing).astype(np.int64)
 
 
 def _class(wanted: str, gene: str, position: int, name: str, parameters: dict[str, object]) -> str:

@@ -46,6 +46,6 @@ class DifferenceInDifferences(Question):
         """Say what is asked."""
         first, last = measured.calendar_days(self.calendar)
         return (
-            f"How much more the mean {self.of} changed on {self.change} with {self.group}={self.applies} than "
-            f"with {self.group}={self.compared}, of patients from {first} to {last}"
+            f"How much more the mean {self.of} changed on {self.change} with {self.group}={self.applies} "
+            f"than with {self.group}={self.compared}, of patients from {first} to {last}"
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fedvalue.study.questions.competing_risks import CompetingRisks
 from fedvalue.study.questions.cox import Cox
 from fedvalue.study.questions.log_rank import LogRank
+from fedvalue.study.questions.parametric_survival import ParametricSurvival
 from fedvalue.study.questions.regression import Regression
 
-Modelled = LogRank | CompetingRisks | Regression | Cox
+Modelled = LogRank | CompetingRisks | ParametricSurvival | Regression | Cox
 """One of them; it stands in the union of all questions."""
 
-__all__ = ["CompetingRisks", "Cox", "LogRank", "Modelled", "Regression"]
+__all__ = ["CompetingRisks", "Cox", "LogRank", "Modelled", "ParametricSurvival", "Regression"]

@@ -165,4 +165,4 @@ def entry_at_origin(endpoint: str, variables: tuple[str, ...], measured: Measure
     found = measured.time_to_event(endpoint)
     if found.entry is not None:
         return found.entry == "origin"
-    return not any(measured.variables[name].variant is not None for name in variables)
+    return not any(measured.variables[name].genes for name in variables)

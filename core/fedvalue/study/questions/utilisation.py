@@ -31,8 +31,8 @@ class Utilisation(Question):
         low, high = measured.number(self.variable)
         if low != 0 or high != int(high) or not 1 <= high <= MOST_TIMES:
             raise ValueError(
-                f"variable = {self.variable!r} has the clip [{low:g}, {high:g}]; a count from 0 to a whole number "
-                f"of at most {MOST_TIMES} is needed"
+                f"variable = {self.variable!r} has the clip [{low:g}, {high:g}]; a count from 0 to "
+                f"a whole number of at most {MOST_TIMES} is needed"
             )
         if self.indication is not None:
             measured.number(self.indication, "indication")

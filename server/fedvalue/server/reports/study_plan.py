@@ -58,8 +58,11 @@ def figure(found: Prospect, voice: Voice) -> Figure:
     lines = [(label, _line(found, label)) for label in found.shares]
     shown = [(label, points) for label, points in lines if points][:_MOST]
     title = voice("study_plan.widths")
-    head = (voice("study_plan.analysis"), *(f"\u03b5 {number(epsilon)}" for epsilon in found.at))
-    rows = []
+    head: tuple[Words, ...] = (
+        voice("study_plan.analysis"),
+        *(f"\u03b5 {number(epsilon)}" for epsilon in found.at),
+    )
+    rows: list[tuple[Words, ...]] = []
     for label in found.shares:
         cells = [widest(rows_at, label) for rows_at in found.at.values()]
         rows.append((label, *("\u2013" if c is None else number(c.width or 0.0) for c in cells)))

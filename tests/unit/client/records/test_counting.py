@@ -152,3 +152,22 @@ def test_a_study_that_counts_what_the_mapping_does_not_fill_is_refused(people: D
     people.load(PATIENTS)
     with pytest.raises(SourceMissing, match="'admission'"):
         people.build(RETURN)
+
+
+def test_the_first_named_variant_counts_and_a_gene_that_was_not_looked_at_is_said(people: Desk) -> None:
+    # a has both; b the second one; c was looked at in both genes; d in one gene only
+    people.write(
+        calls="id,gene,change\na,EGFR,p.L858R\na,KRAS,p.G12C\nb,KRAS,p.G12C",
+        tests="id,gene,day\na,EGFR,2025-01-11\na,KRAS,2025-01-11\nb,EGFR,2025-02-02\nb,KRAS,2025-02-02\n"
+        "c,EGFR,2025-03-02\nc,KRAS,2025-03-02\nd,EGFR,2026-05-06",
+        stays="id,came,went,diagnosis\na,2025-01-11,2025-01-12,C34",
+    )
+    variants = '[[variant]]\nfile = "calls"\npatient_id = "id"\ngene = "gene"\nprotein_change = "change"\n'
+    people.load(PATIENTS + TESTS + STAYS + variants)
+    found = with_variable(
+        people,
+        '{ variants = [{ level = "EGFR L858R", gene = "EGFR", classes = ["L858R"] }, '
+        '{ level = "KRAS G12C", gene = "KRAS", classes = ["G12C"] }], '
+        'levels = ["EGFR L858R", "KRAS G12C", "other", "not tested"] }',
+    )
+    assert found.cohort.categories["x"].tolist() == [0, 1, 2, 3]

@@ -170,10 +170,10 @@ def _pieces(rungs: Rungs, voice: Voice, size: Size, name: str) -> Pieces:
         line(area.x.left, area.y(price), area.x.right, area.y(price), look.MUTED, 1.2, "7 3"),
         text(
             voice,
-            area.x.right,
+            area.x.left + 4,
             area.y(price) - 5,
             voice("ladder.price"),
-            anchor="end",
+            anchor="start",
             size=look.SMALL,
             color=look.MUTED,
             halo=True,

@@ -85,7 +85,7 @@ def _tornado(
     )
     parts.insert(0, hatch(pattern, HIGH, "#d6e6f2"))
     ends = [total, *(value for _, *both in rows for value in both)]
-    spread = 0.16 * (max(ends) - min(ends) or 1.0)
+    spread = (0.34 if size.narrow else 0.16) * (max(ends) - min(ends) or 1.0)
     x = Axis(min(ends) - spread, max(ends) + spread, 0.0 if size.narrow else 150.0, size.width - 6)
     top = used + 28
     for i, (label, at_low, at_high) in enumerate(rows):

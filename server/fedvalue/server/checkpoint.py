@@ -1,0 +1,144 @@
+"""What a coordinator keeps of each opened release: a study that is killed goes on, and pays nothing twice.
+
+A release is written before the next one is asked, whole or not at all. It is believed again only if it is of
+this study, roster and plan and its transcript still holds: whoever changes the folder gains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fedvalue.analyses.analysis import NoisyBlock, NoisySum
+from fedvalue.analyses.estimate import Value
+from fedvalue.errors import EvidenceError, FedValueError, OutputError
+from fedvalue.evidence import documents
+from fedvalue.evidence.opened import public_numbers
+from fedvalue.evidence.package import ReleaseRecord
+from fedvalue.evidence.statements import vector_digest
+from fedvalue.planning.plan import Plan, PlannedRelease
+from fedvalue.planning.terms import membership_of
+from fedvalue.privacy.release import LOG2_SCALE
+from fedvalue.study.approval import Approval
+from fedvalue.study.roster import Roster
+
+FOLDER = "checkpoint"
+
+
+class Kept(Value):
+    """One opened release.
+
+    Attributes:
+      study_hash: Of the study.
+      roster_hash: Of the roster.
+      record: As the evidence will hold it.
+      charged: Site id to the attempts that its ledger may have been debited for.
+      approvals: Of the officers whose sites took part, so that the evidence can show them.
+    """
+
+    study_hash: str
+    roster_hash: str
+    record: ReleaseRecord
+    charged: dict[str, int] = Field(default_factory=dict)
+    approvals: tuple[Approval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An opened release with its sum.
+
+    Attributes:
+      kept: What is kept of it.
+      total: The released sum in ring units, shape ``(dimension,)``.
+    """
+
+    kept: Kept
+    total: NDArray[np.int64]
+
+    def blocks(self, release: PlannedRelease) -> NoisySum:
+        """Return every block by its full name."""
+        shares = len(self.kept.record.answered)
+        variance = 0.0 if release.exact else shares * 4.0**LOG2_SCALE
+        return {
+            name: NoisyBlock(self.total[where], gamma, variance)
+            for name, (where, gamma) in release.slices().items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder of opened releases.
+
+    Attributes:
+      folder: Made with the first release.
+    """
+
+    folder: Path
+
+    def save(self, done: Done) -> None:
+        """Keep a release; on the disk when this returns.
+
+        Raises:
+          OutputError: the folder cannot be written.
+        """
+        label = done.kept.record.label
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            partial = self.folder / f".{label}.npy.part"
+            with partial.open("wb") as file:
+                np.save(file, done.total)
+            partial.replace(self.folder / f"{label}.npy")
+        except OSError as error:
+            raise OutputError(
+                f"the checkpoint cannot be written: {error.strerror}", where=str(self.folder)
+            ) from error
+        documents.write(done.kept, self.folder / f"{label}.json")
+
+    def load(self, plan: Plan, roster: Roster) -> Mapping[str, Done]:
+        """Return the releases of this plan that were opened before, by label.
+
+        Raises:
+          EvidenceError: the folder holds a release of another study or roster, or one that does not hold.
+        """
+        found: dict[str, Done] = {}
+        for release in plan.releases:
+            path = self.folder / f"{release.label}.json"
+            if not path.is_file():
+                break
+            kept = documents.parse(Kept, documents.read_bytes(path), where=str(path))
+            if (kept.study_hash, kept.roster_hash) != (plan.study_hash, plan.roster_hash):
+                raise EvidenceError(
+                    "the checkpoint is of another study or roster",
+                    where=str(path),
+                    do="give another folder, or the study that was begun there",
+                )
+            found[release.label] = _checked(kept, release, plan, roster, path)
+        return found
+
+
+def _checked(kept: Kept, release: PlannedRelease, plan: Plan, roster: Roster, path: Path) -> Done:
+    try:
+        total = np.load(path.with_suffix(".npy"), allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise EvidenceError("the sum of the checkpoint cannot be read", where=str(path)) from error
+    record = kept.record
+    if (
+        total.dtype != np.int64
+        or total.shape != (release.dimension,)
+        or vector_digest(total) != record.total_digest
+        or record.label != release.label
+        or record.transcript is None
+    ):
+        raise EvidenceError("the checkpoint is damaged", where=str(path), do="begin in another folder")
+    try:
+        shown = record.transcript.transcript(plan, release, public_numbers(record))
+        words = total.astype("<i8").tobytes()
+        shown.verify(record.transcript.crypto_suite(), membership_of(roster, plan), words)
+    except FedValueError as error:
+        raise EvidenceError(f"the checkpoint does not hold: {error.what}", where=str(path)) from error
+    return Done(kept, total)

@@ -1,0 +1,170 @@
+"""``fedvalue study run | status | cancel | logs``: a study on a federation, watched from its folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedvalue.errors import FederationError, RunInterrupted
+from fedvalue.quiet import quiet_environment
+from fedvalue.server.run_state import RunFolder, State
+
+POLL_SECONDS = 1.0
+
+APP = """
+[project]
+name = "fedvalue-study"
+version = "1"
+description = "Names only: the apps are the installed ones."
+license = "Apache-2.0"
+
+[tool.flwr.app]
+publisher = "fedvalue"
+fab-include = ["README.md"]
+
+[tool.flwr.app.components]
+serverapp = "fedvalue.server.app:app"
+clientapp = "fedvalue.client.app:app"
+
+[tool.flwr.app.config]
+study = ""
+roster = ""
+authority = ""
+revocations = ""
+out = ""
+key = ""
+standards = ""
+wait = 60
+sessions = ""
+"""
+
+StudyFile = Annotated[
+    Path, typer.Argument(help="The study, a TOML file; its .sig beside it.", show_default=False)
+]
+Out = Annotated[Path, typer.Argument(help="The folder that the run was given as --out.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def run_study(
+    study: StudyFile,
+    roster: Annotated[Path, typer.Option(help="The roster as the authority signed it.")],
+    authority: Annotated[Path, typer.Option(help="The authority's certificate.")],
+    revocations: Annotated[Path, typer.Option(help="The authority's newest revocation list.")],
+    out: Annotated[Path, typer.Option(help="Folder for results, state and checkpoint.")],
+    connection: Annotated[
+        str, typer.Option(help="Flower's name for the SuperLink, from its config.toml.")
+    ] = "here",
+    sessions: Annotated[
+        str,
+        typer.Option(
+            help="host:port on which sites may dial in for streaming rounds; empty: Flower's own grid."
+        ),
+    ] = "",
+    key: Annotated[Path | None, typer.Option(help="The coordinator's key; default: made in --out.")] = None,
+    standards: Annotated[
+        Path | None, typer.Option(help="Folder of payment standards; default: the examples.")
+    ] = None,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for sites.")] = 60,
+) -> None:
+    """Run a study on a federation and watch it; run again with the same --out, it goes on where it stopped.
+
+    Opened releases are kept in OUT/checkpoint and are never asked or paid twice. Ctrl-C leaves it running;
+    `fedvalue study cancel OUT` ends it. Exit status: 0 finished, 5 below threshold or failed, 130 cancelled.
+    """
+    flower = shutil.which("flwr", path=str(Path(sys.executable).parent)) or shutil.which("flwr")
+    if flower is None:
+        raise FederationError("Flower's command is not installed", where="flwr", do="pip install flwr")
+    settings = {
+        "study": study, "roster": roster, "authority": authority, "revocations": revocations, "out": out,
+        **({"key": key} if key else {}), **({"standards": standards} if standards else {}),
+    }  # fmt: skip
+    words = " ".join(f'{name}="{path.resolve()}"' for name, path in settings.items())
+    words += f' wait={wait} sessions="{sessions}"'
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fedvalue-run-") as name:
+        folder = Path(name)
+        (folder / "pyproject.toml").write_text(APP, encoding="utf-8")
+        (folder / "README.md").write_text("Names only.\n", encoding="utf-8")
+        began = subprocess.run(
+            [flower, "run", str(folder), connection, "--run-config", words],
+            env=quiet_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if began.returncode != 0:
+        raise FederationError(
+            "Flower does not take the run", where=began.stderr.strip()[-400:] or began.stdout.strip()[-400:],
+            do="is the SuperLink there? see `flwr supernode list`",
+        )  # fmt: skip
+    _follow(RunFolder(out))
+
+
+def status(out: Out, as_json: AsJson = False) -> None:
+    """Say where a study stands, and why."""
+    state = RunFolder(out).state()
+    typer.echo(state.model_dump_json() if as_json else _line(state))
+
+
+def cancel(out: Out) -> None:
+    """End a study at its next step; what was opened stays in its checkpoint."""
+    folder = RunFolder(out)
+    state = folder.state()
+    if state.over:
+        typer.echo(f"the study is over already: {_line(state)}")
+        return
+    folder.cancel()
+    typer.echo("cancelled at its next step; run it again to go on")
+
+
+def logs(
+    out: Out,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for what comes, until the study is over.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print every state that a study went through."""
+    folder, seen = RunFolder(out), 0
+    while True:
+        lines = folder.lines()
+        for line in lines[seen:]:
+            typer.echo(line if as_json else _line(State.model_validate(json.loads(line), strict=False)))
+        seen = len(lines)
+        if not follow or folder.state().over:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _follow(folder: RunFolder) -> None:
+    last = ""
+    while True:
+        try:
+            state = folder.state()
+        except FederationError:
+            raise
+        except Exception:
+            time.sleep(POLL_SECONDS)
+            continue
+        if (line := _line(state)) != last:
+            typer.echo(line)
+            last = line
+        if state.phase == "finished":
+            return
+        if state.phase == "cancelled":
+            raise RunInterrupted("the study was cancelled", where=str(folder.folder))
+        if state.over:
+            raise FederationError(state.reason or state.phase, where=str(folder.folder))
+        time.sleep(POLL_SECONDS)
+
+
+def _line(state: State) -> str:
+    part = f" ({state.done}/{state.releases} releases)" if state.releases else ""
+    again = ", resumed" if state.resumed else ""
+    reason = f": {state.reason}" if state.reason else ""
+    return f"{state.updated:%Y-%m-%d %H:%M:%S}  {state.phase}{part}{again}{reason}"
