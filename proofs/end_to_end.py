@@ -32,6 +32,7 @@ from fedvalue.payment.insufficient import Budgeted
 from fedvalue.payment.outcome_linked import Prior, counts_of, posterior
 from fedvalue.payment.readings import Sources
 from fedvalue.payment.rules import read, rule_called
+from fedvalue.payment.standard_file import StandardFile
 from fedvalue.planning.concluding import conclude_all
 from fedvalue.planning.plan import Plan, PlannedRelease, plan_on
 from fedvalue.privacy.release import LOG2_SCALE
@@ -93,14 +94,22 @@ class World:
 
     def statement(self, truth: Truth) -> Held | None:
         """The payer's statement under a truth."""
-        if self.held is None:
-            return None
-        return held_figures.parse(self.held(truth.planted).encode(), where=f"{self.name}: payer held")
+        return None if self.held is None else _statement(self.held(truth.planted), self.name)
 
 
 @cache
 def _study(name: str) -> Study:
     return study_file.load(FOLDER / f"{name}.toml")
+
+
+@cache
+def _statement(text: str, name: str) -> Held:
+    return held_figures.parse(text.encode(), where=f"{name}: payer held")
+
+
+@cache
+def _standard(name: str) -> StandardFile:
+    return standard_file.read(name)
 
 
 @cache
@@ -175,7 +184,7 @@ def decided(world: World, truth: Truth, rng: np.random.Generator, evidence_id: s
     study = world.study
     conclusions = conclude(world, world.draw(rng, truth.planted), rng)
     payment = study.payments[0]
-    file = standard_file.read(payment.standard)
+    file = _standard(payment.standard)
     if file.standard.metric is not None:
         return _share(world, conclusions)
     sources = Sources(
@@ -192,7 +201,7 @@ def _share(world: World, conclusions: tuple[Conclusion, ...]) -> Outcome:
     """The answer on one share: rule D1 on its noise-aware posterior, and the standard's least patients."""
     study = world.study
     payment = study.payments[0]
-    standard = standard_file.read(payment.standard).standard
+    standard = _standard(payment.standard).standard
     metric = standard.metric
     name = ", ".join(f"{variable}={level}" for variable, level in payment.stratum.items())
     found = next(c for c in conclusions if c.endpoint == payment.endpoint)

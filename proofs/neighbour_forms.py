@@ -48,6 +48,7 @@ visits = { count = { of = "procedure", within = "0d..365d" }, clip = [0, 6], uni
 reasons = { count = { of = "condition", within = "0d..365d" }, clip = [0, 3], unit = "diagnoses" }
 harm = { grade = { within = "0d..365d" }, levels = ["none", "1", "2", "3", "4", "5"] }
 risk = { person = "risk", clip = [0, 1], unit = "probability" }
+exposed = { first_day = { of = "drug", codes = ["L01EB*"], within = "0d..1000d" }, clip = [0, 1000], unit = "days" }
 started = { calendar = "index", between = [2025-01-01, 2025-12-31] }
 
 [endpoints]
@@ -83,6 +84,23 @@ FORMS: Mapping[str, tuple[str, ...]] = {
         'endpoint = "pfs"',
         'endpoint = "pfs_zero"\nby = ["sex"]',
     ),
+    "regression": (
+        'outcome = "response"\ncovariates = ["age", "egfr"]',
+        'outcome = "response"\ncovariates = ["age", "score"]\nanswer = "prediction"\nrow_bound = 1.2',
+        'outcome = "cost"\ncovariates = ["age", "sex"]',
+        'outcome = "visits"\ncovariates = ["arm"]',
+        'outcome = "score"\ncovariates = ["age", "arm"]',
+    ),
+    "cox": (
+        'endpoint = "os"\ncovariates = ["age", "egfr"]\nexposure = "exposed"\nstrata = ["sex"]',
+        'endpoint = "os_zero"\ncovariates = ["age", "arm"]\nrow_bound = 0.8\nlargest_hazard = 2.0',
+        'endpoint = "os_days"\nexposure = "exposed"',
+    ),
+    "parametric_survival": (
+        'endpoint = "os"\nmodel = "weibull"\nby = ["egfr"]\nhorizon = "10 years"',
+        'endpoint = "os_zero"\nmodel = "piecewise"\nbreaks = ["6 months"]',
+    ),
+    "delayed_entry": ('endpoint = "os"\ntested = "egfr"\nsplit = ["1 month", "3 months"]',),
     "mean": ('variable = "cost"\nby = ["egfr"]', 'variable = "score"'),
     "quantiles": (
         'variable = "age"\nby = ["sex"]\ncells = 16',

@@ -17,8 +17,9 @@ from fedvalue.client.governance.policy import Policy
 from fedvalue.client.home import OFFICER_KEY, SITE_KEY, Passphrases, SiteHome
 from fedvalue.client.identity import load_identity, site_roster
 from fedvalue.client.ledger_cli import audit_app, ledger_app
-from fedvalue.client.opening import OFFICER_VARIABLE, SITE_VARIABLE, from_file, open_home
+from fedvalue.client.opening import OFFICER_VARIABLE, SITE_VARIABLE, open_home
 from fedvalue.client.records.snapshot import build
+from fedvalue.client.running import cli as running_cli
 from fedvalue.errors import PolicyForbids, SignatureInvalid, StudyInvalid
 from fedvalue.evidence import statements
 from fedvalue.planning.words import in_words, preview
@@ -36,6 +37,7 @@ app = typer.Typer(no_args_is_help=True, help="A hospital's node: load records, c
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(audit_app, name="audit")
 enrol_cli.add_to(app)
+running_cli.add_to(app)
 
 Home = Annotated[Path, typer.Argument(help="The site's home folder.", show_default=False)]
 StudyFile = Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)]
@@ -83,6 +85,7 @@ def init(
             "--officer-passphrase-file", help="The same for the officer's key.", envvar=OFFICER_VARIABLE
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a site home: a minimal policy, keys made here, and an empty privacy ledger.
 
@@ -107,10 +110,12 @@ def init(
     except ValidationError as error:
         raise StudyInvalid(f"the policy is not valid: {problems(error)}", where="command line") from None
     made = SiteHome.create(home, policy, passphrases=_passphrases(passphrase, site_from, officer_from))
+    digits = spoken(made.card().public_key)
+    if as_json:
+        typer.echo(json.dumps({"home": str(made.folder), "site": site, "digits": digits}))
+        return
     typer.echo(f"made {made.folder}: policy.toml, keys, ledger with epsilon {epsilon:g} for life")
-    typer.echo(
-        f"digits of the site key, to read out to whoever confirms it: {spoken(made.card().public_key)}"
-    )
+    typer.echo(f"digits of the site key, to read out to whoever confirms it: {digits}")
     typer.echo("next: `fedvalue site enrol` with the coordinator's token")
 
 
@@ -196,33 +201,6 @@ def withdraw(home: Home, study: StudyFile) -> None:
     """
     removed = withdraw_study(open_home(home), study_file.digest(study_file.load(study)))
     typer.echo("withdrawn; " + ("the frozen rows are removed" if removed else "the frozen rows stay"))
-
-
-@app.command()
-def serve(
-    home: Home,
-    socket: Annotated[
-        Path | None,
-        typer.Option(help="Socket for the SuperNode's ClientApp; default: node.sock in the home."),
-    ] = None,
-    passphrase_from: Annotated[
-        Path | None,
-        typer.Option("--passphrase-file", help="Passphrase of the site's key, in a file of mode 0600."),
-    ] = None,
-) -> None:
-    """Run the site node: the one process that holds records, ledger and keys, and answers for this site.
-
-    The SuperNode of this machine reaches it over a Unix socket that only this user may open; its ClientApp
-    is a relay and holds nothing. After a start the node stays closed until its peers have said what they saw
-    of its ledger, which the coordinator of the next study asks them. Ends on SIGTERM or Ctrl-C; epochs under
-    way are forgotten, and the study goes on in a new one. A site key under a passphrase is opened once, now:
-    from the file, from the one that FEDVALUE_SITE_PASSPHRASE_FILE names, or by asking. Warns of papers that
-    end soon; with papers that have ended it starts, and answers nothing.
-    """
-    from fedvalue.client.serve import serve_node
-
-    ask = from_file(passphrase_from)
-    serve_node(home, socket, told=lambda text: typer.echo(text), ask=ask)
 
 
 def _passphrases(asked: bool, site: Path | None, officer: Path | None) -> Passphrases:

@@ -132,6 +132,7 @@ def confirm(
         str, typer.Argument(help="Its 32 digits, as its own people read them to you.", show_default=False)
     ],
     roster: Annotated[Path | None, typer.Option(help="Compare with this roster at once.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Note in the policy that you compared a hospital's key with its own people.
 
@@ -142,29 +143,37 @@ def confirm(
     opened = open_home(home)
     sites = site_roster(opened, roster) if roster is not None else None
     policy = confirm_entity(opened, entity, digits, sites)
-    typer.echo(f"confirmed {entity}; {len(policy.confirmed)} in all. Approve studies again under this policy")
+    _tell(
+        as_json,
+        {"confirmed": policy.confirmed},
+        f"confirmed {entity}; {len(policy.confirmed)} in all. Approve studies again under this policy",
+    )
 
 
 def revocations(
     home: Home,
     path: Annotated[Path, typer.Argument(help="The authority's list, a file.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Take in the authority's newest revocation list, from whoever brings it: it is signed.
 
     An older one than was seen here is refused. A running site node goes by it from the next message on.
     """
     found = take_revocations(open_home(home), path)
-    typer.echo(f"list {found.number}, {len(found.serials)} revoked, good until {found.due:%Y-%m-%d}")
+    _tell(
+        as_json,
+        {"list": found.number, "revoked": len(found.serials), "due": found.due.isoformat()},
+        f"list {found.number}, {len(found.serials)} revoked, good until {found.due:%Y-%m-%d}",
+    )
 
 
-def renew(home: Home, out: Out = None) -> None:
+def renew(home: Home, out: Out = None, as_json: AsJson = False) -> None:
     """Write a request for a new certificate of the same key, before the old one ends.
 
     Send it to the authority as the first time, and take in its papers with `fedvalue site certify`. What
     hospitals confirmed stays good; the roster is signed anew, and officers approve on it.
     """
-    opened = open_home(home)
-    _request(opened, out or home / "outbox")
+    _request(open_home(home), out or home / "outbox", as_json)
 
 
 def new_officer(
@@ -177,6 +186,7 @@ def new_officer(
             "--officer-passphrase-file", help="Take it from a file of mode 0600.", envvar=OFFICER_VARIABLE
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a new officer's key, when the old one is lost or an officer leaves: a key is a person's.
 
@@ -186,14 +196,19 @@ def new_officer(
     opened = open_home(home)
     secret = passphrase_file(officer_from) if officer_from else None
     make_officer(opened, new_passphrase(OFFICER_KEY) if secret is None and passphrase else secret)
-    _request(opened, out or home / "outbox")
+    _request(opened, out or home / "outbox", as_json)
 
 
-def _request(home: SiteHome, folder: Path) -> None:
+def _request(home: SiteHome, folder: Path, as_json: bool) -> None:
     request = certificate_request(home)
     path = folder / f"{home.policy.site}.request.json"
     write_atomically(path, request.model_dump_json().encode(), mode=0o644)
-    typer.echo(f"to the authority: {path}\ndigits to read out: {spoken(request.site.public_key)}")
+    digits = spoken(request.site.public_key)
+    _tell(
+        as_json,
+        {"request": str(path), "digits": digits},
+        f"to the authority: {path}\ndigits to read out: {digits}",
+    )
 
 
 def _tell(as_json: bool, facts: object, text: str) -> None:

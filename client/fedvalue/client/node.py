@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import threading
 import weakref
@@ -30,6 +31,7 @@ from fedvalue.client.identity import load_identity, state_of
 from fedvalue.client.node_receipts import NodeReceipts
 from fedvalue.client.pace import paced
 from fedvalue.client.private_share import private_share
+from fedvalue.client.running.pause import require_running
 from fedvalue.errors import (
     FedValueError,
     LedgerBusy,
@@ -41,8 +43,10 @@ from fedvalue.errors import (
     RosterMismatch,
     SignatureInvalid,
     SiteFault,
+    SitePaused,
 )
 from fedvalue.evidence import statements
+from fedvalue.operations.logs import event
 from fedvalue.privacy.randomness import NoiseSource, SystemNoise
 from fedvalue.secure_sum.specification import RoundSpecification
 from fedvalue.secure_sum.suite import Entropy
@@ -64,6 +68,7 @@ from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
 from fedvalue.study.identity.ends import warnings
 from fedvalue.study.passphrases import Ask, KeyRing, nobody
 
+LOG = logging.getLogger("fedvalue.node")
 LOCK = ".node"
 """File in the home that a running node holds: two nodes would be two answers to one question."""
 
@@ -151,15 +156,22 @@ class SiteNode:
         name = message_type[:40]
         audit = AuditLog(self._folder / "audit.jsonl", self._clock)
         try:
+            require_running(self._folder)
             request = Wire.request(message_type, content)
             name = f"{name} {request.step[:20]}" if isinstance(request, StepRequest) else name
             reply = self._reply(request)
+            require_running(self._folder)  # what a pause has overtaken is not sent
             audit.write("answered", message=name, **_about(request))
         except (Refusal, LedgerError) as error:
+            if isinstance(error, SitePaused):
+                self._protocol.leave()
             reply = _refuse(audit, name, error)
         except Exception as error:
             # The text of a foreign error may hold a patient: only its kind is kept, and only here.
             reply = _refuse(audit, name, SiteFault(type(error).__name__))
+        kind = message_type.removeprefix("query.") if message_type in Wire.REQUESTS else "other"
+        code = reply.code if isinstance(reply, Refused) else ""
+        event(LOG, "message refused" if code else "message answered", kind=kind, code=code)
         return Wire.pack(reply)
 
     def _reply(self, request: EnrolRequest | StepRequest | ReleaseRequest) -> Reply:

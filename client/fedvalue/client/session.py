@@ -21,8 +21,8 @@ from fedvalue.evidence import statements
 from fedvalue.protos.v1 import session_pb2 as pb
 from fedvalue.protos.v1 import session_pb2_grpc as rpc
 from fedvalue.protos.v1 import site_node_pb2 as node_pb
-from fedvalue.strategies.secure_aggregation.fields import content_of, fields_of
-from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, pieces
+from fedvalue.strategies.secure_aggregation.fields import apart, content_of
+from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, Parts, answers
 from fedvalue.study.signature import Signature
 
 LOG = logging.getLogger("fedvalue.session")
@@ -93,9 +93,9 @@ class SiteSession:
         self._answer, self._sign = answer, sign
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._kept: dict[int, bytes] = {}
+        self._kept: dict[int, Parts] = {}
         self._working: set[int] = set()
-        self._work: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[int, Parts] | None] = queue.Queue()
         self._outgoing: queue.Queue[pb.FromSite | int | None] = queue.Queue()
         self._waits = random.Random(seed)  # noqa: S311 (spreads the dialing of sites, nothing secret)
 
@@ -164,33 +164,34 @@ class SiteSession:
         signed = self._sign(statement)
         return pb.Hello(site=self._site, study_hash=self._study, signature=signed.model_dump_json())
 
-    def _asked(self, number: int, data: bytes) -> None:
+    def _asked(self, number: int, parts: Parts) -> None:
         """Answer from what is kept, or work on it; a question under way is answered once it is done."""
         with self._lock:
             if number in self._kept:
                 self._outgoing.put(number)
             elif number not in self._working:
                 self._working.add(number)
-                self._work.put((number, data))
+                self._work.put((number, parts))
 
     def _work_on(self) -> None:
         while (item := self._work.get()) is not None:
-            number, data = item
-            answered = self._answered(data)
+            number, parts = item
+            answered = self._answered(parts)
             with self._lock:
                 self._kept[number] = answered
                 self._working.discard(number)
                 self._outgoing.put(number)
 
-    def _answered(self, data: bytes) -> bytes:
+    def _answered(self, parts: Parts) -> Parts:
         try:
-            asked = node_pb.Asked.FromString(data)
-            said = self._answer(asked.message_type, content_of(asked.fields))
-            return node_pb.Answered(fields=fields_of(said)).SerializeToString()
+            asked = node_pb.Asked.FromString(parts[0])
+            said = self._answer(asked.message_type, content_of(asked.fields, parts[1:]))
+            fields, beside = apart(said)
+            return (node_pb.Answered(fields=fields).SerializeToString(), *beside)
         except Exception:
             # nothing of an error may leave; an empty answer is no message, and the coordinator says so
             LOG.warning("a question could not be answered")
-            return b""
+            return (b"",)
 
     def _said(self, outgoing: queue.Queue[pb.FromSite | int | None]) -> Iterator[pb.FromSite]:
         """What this connection sends: the hello, then answers piece by piece."""
@@ -199,7 +200,6 @@ class SiteSession:
                 yield item
                 continue
             with self._lock:
-                data = self._kept.get(item)
-            if data is not None:
-                for piece in pieces(item, data):
-                    yield pb.FromSite(answer=piece)
+                parts = self._kept.get(item)
+            if parts is not None:
+                yield from answers(item, parts)

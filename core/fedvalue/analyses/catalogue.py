@@ -89,7 +89,8 @@ def diagnostics_of(study: Study) -> DiagnosticsOfStudy:
         for word, listed in (("with", cohort.require), ("without", cohort.exclude))
         for one in listed
     ]
-    variables, endpoints = study.variables.items(), study.endpoints.items()
+    # in the order of their names: a study that is read back from its evidence has its keys sorted
+    variables, endpoints = sorted(study.variables.items()), sorted(study.endpoints.items())
     return DiagnosticsOfStudy(
         (f"with {first}", *criteria),
         tuple((name, tuple(found.levels)) for name, found in variables if found.categorical),

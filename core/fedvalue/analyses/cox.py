@@ -132,20 +132,22 @@ class CoxModel:
         def rows(part: slice) -> dict[str, Array]:
             matrix, weights, counted, group, time = self._patients(cohort, part)
             exposed = self._exposed(cohort, part)
-            score = np.zeros((len(group), groups * HATS + p))
-            curvature = np.zeros((len(group), groups * own + p * (p + 1) // 2))
-            for g, baseline in enumerate(baselines):
-                at = np.flatnonzero(counted & (group == g))
+            found = {block.name: np.zeros((len(group), block.dimension)) for block in summed.blocks}
+            for g in np.unique(group[counted]):
+                baseline, at = baselines[g], np.flatnonzero(counted & (group == g))
                 mine = FollowUp(time.start[at], time.stop[at], time.event[at], time.counts[at])
                 who = Followed(mine, None if exposed is None else exposed[at], matrix[at])
                 spells = hazard.spells(baseline, who, beta, self.largest_hazard)
-                s, c = (rows * weights[at, None] for rows in hazard.rows(baseline, mine.event, spells))
-                score[at, g * HATS : (g + 1) * HATS], score[at, groups * HATS :] = s[:, :HATS], s[:, HATS:]
-                curvature[at, g * own : (g + 1) * own] = c[:, :own]
-                curvature[at, groups * own :] = c[:, own:]
+                score = hazard.score_rows(baseline, mine.event, spells) * weights[at, None]
+                found["score"][at, g * HATS : (g + 1) * HATS] = score[:, :HATS]
+                found["score"][at, groups * HATS :] = score[:, HATS:]
+                if "curvature" in found:
+                    curvature = hazard.curvature_rows(spells) * weights[at, None]
+                    found["curvature"][at, g * own : (g + 1) * own] = curvature[:, :own]
+                    found["curvature"][at, groups * own :] = curvature[:, own:]
                 if len(summed.blocks) < len(ask.blocks):
                     steps[g] += hazard.weighted_steps(spells, weights[at], k, levels)
-            return {"score": score, "curvature": curvature}
+            return found
 
         found = row_sums(cohort.patients, rows, summed, scaling)
         if len(summed.blocks) < len(ask.blocks):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,22 +152,31 @@ def packed_size(columns: int) -> int:
     return columns * (columns + 1) // 2
 
 
+@lru_cache(maxsize=64)
+def _triangle(columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Rows, columns and factors of the upper triangle."""
+    first, second = np.triu_indices(columns)
+    parts = first, second, np.where(first == second, 1.0, np.sqrt(2.0))
+    for part in parts:
+        part.flags.writeable = False
+    return parts
+
+
 def packed(rows: Array, weights: Array) -> Array:
     """Return ``w x x'`` of each row as a vector, shape ``(n, p (p + 1) / 2)``.
 
     It is as long as the matrix: the upper triangle, off-diagonal entries times the square root of 2.
     """
-    first, second = np.triu_indices(rows.shape[1])
-    factor = np.where(first == second, 1.0, np.sqrt(2.0))
+    first, second, factor = _triangle(rows.shape[1])
     product: Array = rows[:, first] * rows[:, second] * (weights[:, None] * factor)
     return product
 
 
 def unpacked(values: Array, columns: int) -> Array:
     """Return the symmetric matrix of a sum of `packed` rows, shape ``(p, p)``."""
-    first, second = np.triu_indices(columns)
+    first, second, factor = _triangle(columns)
     matrix = np.zeros((columns, columns))
-    matrix[first, second] = np.where(first == second, values, values / np.sqrt(2.0))
+    matrix[first, second] = values / factor
     matrix[second, first] = matrix[first, second]
     return matrix
 

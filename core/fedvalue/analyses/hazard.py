@@ -142,30 +142,31 @@ def spells(baseline: Baseline, who: Followed, coefficients: Array, largest: floa
     return found
 
 
-def rows(baseline: Baseline, event: NDArray[np.int64], parts: list[Spell]) -> tuple[Array, Array]:
-    """Return score and curvature rows of patients of one stratum.
+def score_rows(baseline: Baseline, event: NDArray[np.int64], parts: list[Spell]) -> Array:
+    """Return the score ``(hats, covariates)`` of patients of one stratum, shape ``(n, HATS + p)``.
 
     Args:
       baseline: Of their stratum.
       event: Interval of the event, -1 for none, shape ``(n,)``.
       parts: Their spells.
-
-    Returns:
-      Score rows ``(hats, covariates)``; curvature rows: packed hats, hats x covariates times the square root
-      of 2, packed covariates.
     """
-    n, columns = parts[0].covariates.shape
     hats = baseline.hats[np.maximum(event, 0)]
-    score = np.zeros((n, HATS + columns))
-    own, shared = curvature_size(columns)
-    curvature = np.zeros((n, own + shared))
+    score = np.zeros((len(event), HATS + parts[0].covariates.shape[1]))
     for part in parts:
-        x, total, by_hat = part.covariates, part.sums[:, 0], part.sums[:, 1 : 1 + HATS]
-        score[:, :HATS] += np.where(part.event[:, None], hats, 0.0) - by_hat
-        score[:, HATS:] += x * (part.event - total)[:, None]
+        score[:, :HATS] += np.where(part.event[:, None], hats, 0.0) - part.sums[:, 1 : 1 + HATS]
+        score[:, HATS:] += part.covariates * (part.event - part.sums[:, 0])[:, None]
+    return score
+
+
+def curvature_rows(parts: list[Spell]) -> Array:
+    """Return packed hats, hats x covariates times the square root of 2, and packed covariates, by patient."""
+    n, columns = parts[0].covariates.shape
+    curvature = np.zeros((n, sum(curvature_size(columns))))
+    for part in parts:
+        x, by_hat = part.covariates, part.sums[:, 1 : 1 + HATS]
         cross = (by_hat[:, :, None] * x[:, None, :]).reshape(n, HATS * columns) * np.sqrt(2.0)
-        curvature += np.column_stack((part.sums[:, 1 + HATS :], cross, packed(x, total)))
-    return score, curvature
+        curvature += np.column_stack((part.sums[:, 1 + HATS :], cross, packed(x, part.sums[:, 0])))
+    return curvature
 
 
 def weighted_steps(parts: list[Spell], weights: Array, intervals: int, levels: int) -> NDArray[np.int64]:

@@ -134,10 +134,10 @@ class KaplanMeierByGroup:
         released = sum_of(self.rounds()[0])
         tables = self.tables(released, terms.exact)
         strata = [
-            self._stratum(name, table, terms) for name, table in zip(self.groups.names, tables, strict=True)
+            self.stratum(name, table, terms) for name, table in zip(self.groups.names, tables, strict=True)
         ]
         if self.groups.by:
-            strata.append(self._stratum(EVERYBODY, together(tables), terms))
+            strata.append(self.stratum(EVERYBODY, together(tables), terms))
         notes = [EVERYBODY_AT_ZERO if self.entry_at_zero else DELAYED_ENTRY]
         if self.compare:
             tests, said = compared(tables, self.groups, terms)
@@ -188,7 +188,8 @@ class KaplanMeierByGroup:
             )
         return tables
 
-    def _stratum(self, name: str, table: RiskTable, terms: Terms) -> Stratum:
+    def stratum(self, name: str, table: RiskTable, terms: Terms) -> Stratum:
+        """Return the curve and numbers of one group, or why there are none."""
         k = len(self.edges) - 1
         peak = float(table.at_risk.max())
         noise = float((table.at_risk_noise**2).sum(axis=1).max(initial=0.0))

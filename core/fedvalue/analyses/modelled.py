@@ -9,6 +9,7 @@ from typing import Any
 from fedvalue.analyses.analysis import Analysis
 from fedvalue.analyses.competing_risks import CompetingRisksByGroup
 from fedvalue.analyses.cox import CoxModel
+from fedvalue.analyses.delayed_entry import DelayedEntryTest
 from fedvalue.analyses.design import Design
 from fedvalue.analyses.families import Gamma, Logistic, Poisson
 from fedvalue.analyses.groups import Groups
@@ -19,9 +20,17 @@ from fedvalue.analyses.outcome import Outcome
 from fedvalue.analyses.parametric_survival import ParametricSurvivalByGroup
 from fedvalue.analyses.regression import ModelPart, RegressionModel
 from fedvalue.analyses.survival_shapes import PiecewiseConstant, Weibull
+from fedvalue.study.cohort import NOT_TESTED
 from fedvalue.study.endpoints import Binary
 from fedvalue.study.model import duration_days
-from fedvalue.study.questions.modelled import CompetingRisks, Cox, LogRank, ParametricSurvival, Regression
+from fedvalue.study.questions.modelled import (
+    CompetingRisks,
+    Cox,
+    DelayedEntry,
+    LogRank,
+    ParametricSurvival,
+    Regression,
+)
 from fedvalue.study.questions.question import Measured, Question, entry_at_origin
 
 
@@ -83,11 +92,19 @@ def _parametric_survival(spec: ParametricSurvival, measured: Measured) -> Analys
     return ParametricSurvivalByGroup(replace(curves, at=at), spec.model, shape, horizon)
 
 
+def _delayed_entry(spec: DelayedEntry, measured: Measured) -> Analysis:
+    edges = measured.time_to_event(spec.endpoint).edges
+    split, at = (tuple(duration_days(one) for one in times) for times in (spec.split, spec.at))
+    untested = measured.levels(spec.tested).index(NOT_TESTED)
+    return DelayedEntryTest(spec.endpoint, edges, spec.tested, untested, split, at)
+
+
 MODELLED: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
     LogRank: _log_rank,
     CompetingRisks: _competing_risks,
     Regression: _regression,
     Cox: _cox,
     ParametricSurvival: _parametric_survival,
+    DelayedEntry: _delayed_entry,
 }
 """For each of these questions, what answers it."""

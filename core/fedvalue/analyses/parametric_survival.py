@@ -1,14 +1,16 @@
 """Parametric survival by group from the release of Kaplan-Meier, for looking past the end of follow-up.
 
 With E_j people exposed and d_j events in interval j, the grouped Poisson likelihood gives
-``sum_j (d_j - E_j dH_j) d log dH_j / d theta = 0``. Its sampling covariance is the inverse information; noise in
-d and E moves the solution linearly, through the same inverse, to first order (our derivation). On a daily grid
-an exponential or piecewise fit is maximum likelihood, and a Weibull fit differs from it by the width of a day.
+``sum_j (d_j - E_j dH_j) d log dH_j / d theta = 0``. Its sampling covariance is the inverse information; noise
+in d and E moves the solution linearly, through the same inverse, to first order (our derivation). On a daily
+grid an exponential or piecewise fit is maximum likelihood, and a Weibull fit differs from it by the width of
+a day (half a percent of the shape where a median is 300 days).
 
 What lies past the last day of follow-up is the shape's word, not the data's, and a note says so.
 
 Aalen, O., Borgan, O., Gjessing, H. Survival and event history analysis (2008), section 5.1. Latimer, N. R.
-Survival analysis for economic evaluations alongside clinical trials. Medical Decision Making 33 (2013) 743-754.
+Survival analysis for economic evaluations alongside clinical trials. Medical Decision Making 33 (2013)
+743-754.
 """
 
 from __future__ import annotations
@@ -206,7 +208,8 @@ class ParametricSurvivalByGroup:
         line = [self._survival(found, float(day)) for day in days]
         return Series(
             x=tuple(days.tolist()), x_unit="days", values=tuple(e.value for e in line), unit="probability",
-            lower=tuple(e.lower or 0.0 for e in line), upper=tuple(1.0 if e.upper is None else e.upper for e in line),
+            lower=tuple(e.lower or 0.0 for e in line),
+            upper=tuple(1.0 if e.upper is None else e.upper for e in line),
             sampling_variance=tuple(e.sampling_variance for e in line),
             privacy_variance=tuple(e.privacy_variance for e in line),
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Shapes of a cumulative hazard: exponential, Weibull, and constant between breaks.
 
-Parameters are logarithms, so every real vector is a model. ``H(t)`` and its derivatives are all that fitting and
-extrapolation need.
+Parameters are logarithms, so every real vector is a model. ``H(t)`` and its derivatives are all that fitting
+and extrapolation need.
 """
 
 from __future__ import annotations

@@ -117,6 +117,8 @@ class Variable(Part):
       person: A column of the patients table, such as ``age`` or ``sex``.
       claims: A money column of the claims table, summed over ``window``.
       count: On how many different days there is a record of some kind.
+      first_day: The first day, from the index day, with a record of some kind; unknown where there is none.
+        The start of an exposure.
       grade: The worst grade of adverse events; ``levels`` are then `GRADES`, in order.
       calendar: ``index``: the calendar day of the index day, if it lies ``between``; it takes no clip.
       between: First and last calendar day, both included, for ``calendar``.
@@ -133,6 +135,7 @@ class Variable(Part):
     claims: Literal["total_paid", "patient_paid"] | None = None
     variants: tuple[NamedVariant, ...] = Field(default=(), strict=False, exclude_if=_absent)
     count: RecordCount | None = Field(default=None, exclude_if=_absent)
+    first_day: RecordCount | None = Field(default=None, exclude_if=_absent)
     grade: WorstGrade | None = Field(default=None, exclude_if=_absent)
     calendar: Literal["index"] | None = Field(default=None, exclude_if=_absent)
     between: tuple[date, date] | None = Field(default=None, strict=False, exclude_if=_absent)
@@ -186,13 +189,17 @@ class Variable(Part):
             self.person,
             self.claims,
             self.count,
+            self.first_day,
             self.grade,
             self.calendar,
         )
         if sum(source is not None for source in sources) != 1:
             raise ValueError(
-                "a variable has exactly one source: variant, variants, person, claims, count, grade, calendar"
+                "a variable has exactly one source: variant, variants, person, claims, count, first_day, "
+                "grade, calendar"
             )
+        if self.first_day is not None and self.unit != "days":
+            raise ValueError("first_day is a number of days: it takes a clip and unit = 'days'")
         if self.variants and self.levels != (*(v.level for v in self.variants), OTHER_VARIANT, NOT_TESTED):
             raise ValueError(f"levels are those of variants, then {OTHER_VARIANT!r}, {NOT_TESTED!r}")
         if self.count is not None and self.clip is None:

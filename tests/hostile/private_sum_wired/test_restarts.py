@@ -128,3 +128,14 @@ def test_a_closed_node_gives_neither_keys_nor_a_vector(wired: Wired, step: str) 
     message = request if step == wire.MASKED else pb.KeysRequest(settings=settings)
     with pytest.raises(SaidNo, match="site_closed"):
         wired.ask(step, VICTIM, message)
+
+
+def test_a_second_question_for_the_same_start_takes_nobody_out_of_the_epochs_since(wired: Wired) -> None:
+    """A site with studies on several rosters is asked about once for each; only its restart ends an epoch."""
+    wired.restart(VICTIM)
+    assert wired.reopened(VICTIM) == {}
+    attacker = wired.attacker()
+    assert wired.reopened(VICTIM) == {}
+    own = attacker.specification()
+    inputs = attacker.vectors(own)
+    assert len(attacker.consistent(attacker.ref(own), inputs)) == 5

@@ -6,11 +6,13 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, RecordDict
+from google.protobuf.message import Message
 
 from fedvalue.client import node as node_module
 from fedvalue.client.governance.approvals import ApprovedStudy, approve, approved, withdraw
@@ -18,7 +20,7 @@ from fedvalue.client.home import SiteHome
 from fedvalue.client.node_receipts import NodeReceipts
 from fedvalue.client.private_share import private_share
 from fedvalue.client.relay import serving
-from fedvalue.errors import OutputError, SpecificationDiffers
+from fedvalue.errors import MessageInvalid, OutputError, SpecificationDiffers
 from fedvalue.privacy.randomness import SystemNoise
 from fedvalue.protos.v1 import private_sum_pb2 as pb
 from fedvalue.secure_sum.specification import RoundSpecification
@@ -62,7 +64,7 @@ def test_an_approval_that_changed_while_it_was_read_is_not_kept_under_the_old_st
     home, digest = hospitals.home(VICTIM), wired.agreed.study_hash
     folder = home.study_folder(digest)
     shutil.copytree(folder, old := folder.parent / "old")
-    real = node_module.approved
+    real = approved
 
     def slow(home: SiteHome, study_hash: str) -> ApprovedStudy:
         approve(home, FIVE, hospitals.roster, unsafe=(NO_NOISE,))
@@ -107,8 +109,8 @@ def test_neither_a_withdrawal_nor_another_way_of_summing_gives_budget_back(
 def test_two_studies_share_a_label_and_nothing_else(hospitals: Hospitals) -> None:
     """Rounds are taken in turns; an epoch, its members' signatures and its vectors are of one study."""
     other = study(
-        ('id = "small"', 'id = "other"'), ("min_sites = 3", "min_sites = 5"), ("dropouts = 0", "dropouts = 1"),
-        text=SMALL,
+        ('id = "small"', 'id = "other"'), ("min_sites = 3", "min_sites = 5"),
+        ("dropouts = 0", "dropouts = 1"), text=SMALL,
     )  # fmt: skip
     for home in hospitals.homes():
         approve(home, other, hospitals.roster, unsafe=())
@@ -224,3 +226,30 @@ def test_a_link_at_the_place_of_the_socket_is_not_followed(tmp_path: Path, targe
     assert link.is_symlink()
     assert target != "file" or aim.read_text() == "mine"
     assert target != "nothing" or not aim.exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "request_of"),
+    [
+        (wire.SHARES, lambda n: pb.SharesRequest(adverts=[pb.KeyAdvert()] * n)),
+        (wire.SHARES, lambda n: pb.SharesRequest(adverts=[pb.KeyAdvert(rounds=[pb.RoundKeys()] * n)])),
+        (wire.MEMBERS, lambda n: pb.MembersRequest(members=[""] * n)),
+        (wire.MASKED, lambda n: pb.MaskedRequest(agreement=[pb.MembersSigned()] * n)),
+        (wire.MASKED, lambda n: pb.MaskedRequest(last=pb.LastTranscript(survivors=[""] * n))),
+        (wire.CONSISTENCY, lambda n: pb.ConsistencyRequest(inputs=[pb.SignedInput()] * n)),
+        (wire.UNMASK, lambda n: pb.UnmaskRequest(signatures=[pb.SurvivorsSigned()] * n)),
+        (wire.RECEIPTS, lambda n: pb.Receipts(receipts=[pb.Receipt()] * n)),
+    ],
+)
+def test_a_list_of_empty_entries_does_not_fill_the_memory_of_a_site(
+    step: str, request_of: Callable[[int], Message]
+) -> None:
+    payload = request_of(200_000).SerializeToString()
+    assert len(payload) < 500_000
+    with pytest.raises(MessageInvalid, match="at most 200 entries"):
+        wire.request(step, payload)
+
+
+def test_a_request_that_is_too_long_is_not_read() -> None:
+    with pytest.raises(MessageInvalid, match="bytes"):
+        wire.request(wire.KEYS, bytes(2**24 + 1))

@@ -13,6 +13,7 @@ from fedvalue.cli import main
 from fedvalue.errors import EvidenceError, FedValueError, RunInterrupted, TooFewSites
 from fedvalue.evidence import statements
 from fedvalue.evidence.chain import verify_chain
+from fedvalue.planning.concluding import quiet
 from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.run_state import RunFolder
 from fedvalue.server.running import run_watched
@@ -56,7 +57,7 @@ def coordinator(hospitals: Hospitals, progress: Callable[[str, int, int], None] 
     made = Coordinator(
         study=TWO, roster=hospitals.roster, key=key("coordinator"), study_signatures=(signed,),
         simulation=True, wait_seconds=0.0, step_seconds=30.0, clock=noon,
-        **({} if progress is None else {"progress": progress}),
+        progress=progress or quiet,
     )  # fmt: skip
     assert made.study_hash == digest(TWO)
     return made

@@ -38,6 +38,39 @@ def counted_days(
     Raises:
       SourceMissing: the site's mapping does not fill the table.
     """
+    matches, parameters = _matching(connection, name, source)
+    sql = f"""SELECT c.position, CASE
+    WHEN bool_or(x.patient_id IS NOT NULL AND x.day IS NULL) THEN NULL
+    ELSE CAST(count(DISTINCT x.day) AS DOUBLE) END AS v
+FROM chosen c LEFT JOIN {source.of} x ON x.patient_id = c.patient_id AND {matches}
+  AND (x.day IS NULL OR x.day - c.index_day BETWEEN $first AND $last)
+GROUP BY c.position"""  # noqa: S608 (own names; every value of the study is a parameter)
+    return sql, parameters
+
+
+def first_record_day(
+    connection: duckdb.DuckDBPyConnection, name: str, source: RecordCount
+) -> tuple[str, dict[str, object]]:
+    """Return the query ``(position, v)`` of the day of the first record, from the index day, and parameters.
+
+    Nobody's first day is unknown otherwise than by having none: a record of which the day is not known does
+    not count.
+
+    Raises:
+      SourceMissing: the site's mapping does not fill the table.
+    """
+    matches, parameters = _matching(connection, name, source)
+    sql = f"""SELECT c.position, CAST(min(x.day - c.index_day) AS DOUBLE) AS v
+FROM chosen c LEFT JOIN {source.of} x ON x.patient_id = c.patient_id AND {matches}
+  AND x.day - c.index_day BETWEEN $first AND $last
+GROUP BY c.position"""  # noqa: S608 (own names; every value of the study is a parameter)
+    return sql, parameters
+
+
+def _matching(
+    connection: duckdb.DuckDBPyConnection, name: str, source: RecordCount
+) -> tuple[str, dict[str, object]]:
+    """Return the condition on a row ``x`` of the source's table, and the parameters of the query."""
     require_tables(connection, (source.of,), f"the variable {name!r}")
     first, last = window_days(source.within)
     parameters: dict[str, object] = {"first": first, "last": last}
@@ -48,13 +81,7 @@ def counted_days(
     if source.gene is not None:
         matches = "list_contains($genes, x.gene)"
         parameters["genes"] = [source.gene, EVERY_GENE]
-    sql = f"""SELECT c.position, CASE
-    WHEN bool_or(x.patient_id IS NOT NULL AND x.day IS NULL) THEN NULL
-    ELSE CAST(count(DISTINCT x.day) AS DOUBLE) END AS v
-FROM chosen c LEFT JOIN {source.of} x ON x.patient_id = c.patient_id AND {matches}
-  AND (x.day IS NULL OR x.day - c.index_day BETWEEN $first AND $last)
-GROUP BY c.position"""  # noqa: S608 (own names; every value of the study is a parameter)
-    return sql, parameters
+    return matches, parameters
 
 
 def worst_grade(connection: duckdb.DuckDBPyConnection, name: str, source: WorstGrade) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from fedvalue.client.records.counting import counted_days, index_days, worst_grade
+from fedvalue.client.records.counting import counted_days, first_record_day, index_days, worst_grade
 from fedvalue.client.records.effects import PROTEIN_CHANGING, short_protein_change
 from fedvalue.client.records.selection import integers, person_column, require_tables
 from fedvalue.client.records.store import EVERY_GENE, UNREAD, UNSPECIFIED
@@ -60,6 +60,8 @@ def number(connection: duckdb.DuckDBPyConnection, name: str, variable: Variable)
         return index_days(connection, variable.clip or (-np.inf, np.inf))
     if variable.count is not None:
         values, parameters = counted_days(connection, name, variable.count)
+    elif variable.first_day is not None:
+        values, parameters = first_record_day(connection, name, variable.first_day)
     elif variable.person is not None:
         column, _ = person_column(connection, variable.person, f"variables.{name}")
         values = f"""SELECT c.position, TRY_CAST({column} AS DOUBLE) AS v

@@ -117,18 +117,26 @@ def conditions(groups: Sequence[Moments], criteria: SplitCriteria) -> dict[str, 
     ordered = sorted((g.mean for g in groups), reverse=True)
     gaps = [(high - low, low) for high, low in pairwise(ordered)]
 
-    def bar(value: Decimal) -> Fraction:
-        return Fraction(value)
+    # a draw is compared in floating point; exact moments meet their bar to the last digit
+    drawn = isinstance(groups[0].cases, float)
 
+    def bar(value: Decimal) -> Fraction | float:
+        return float(value) if drawn else Fraction(value)
+
+    share, relative, absolute = (
+        bar(value)
+        for value in (criteria.minimum_share, criteria.relative_difference, criteria.absolute_difference)
+    )
     found = {
         "minimum_cases": all(g.cases >= criteria.minimum_cases for g in groups),
-        "minimum_share": all(g.cases >= bar(criteria.minimum_share) * cases for g in groups),
-        "relative_difference": all(gap >= bar(criteria.relative_difference) * low for gap, low in gaps),
-        "absolute_difference": all(gap >= bar(criteria.absolute_difference) for gap, _ in gaps),
+        "minimum_share": all(g.cases >= share * cases for g in groups),
+        "relative_difference": all(gap >= relative * low for gap, low in gaps),
+        "absolute_difference": all(gap >= absolute for gap, _ in gaps),
         "minimum_riv": reduced >= bar(criteria.minimum_riv),
     }
     if criteria.maximum_cv is not None:
-        found["maximum_cv"] = all(g.variance < (bar(criteria.maximum_cv) * g.mean) ** 2 for g in groups)
+        most = bar(criteria.maximum_cv)
+        found["maximum_cv"] = all(g.variance < (most * g.mean) ** 2 for g in groups)
     return found
 
 

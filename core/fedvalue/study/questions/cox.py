@@ -22,8 +22,8 @@ class Cox(Question):
         before it counts as unexposed, so nobody is immortal until exposed.
       strata: Variables with levels; each group has a baseline hazard of its own. A variable whose levels are
         the hospitals stratifies by hospital and publishes noisy numbers of each.
-      row_bound: Longest row of the covariates, every numeric one between -1 and 1 over its clip: patients with
-        longer rows count with less weight. Left out, every row counts fully.
+      row_bound: Longest row of the covariates, every numeric one between -1 and 1 over its clip: patients
+        with longer rows count with less weight. Left out, every row counts fully.
       largest_hazard: A patient is followed until the predicted cumulative hazard reaches this.
     """
 
@@ -71,8 +71,8 @@ class Cox(Question):
             if part
         )
         own = f"; each group{groups_in_words(self.strata)} has its own baseline" if self.strata else ""
+        steps = f"(Cox model in steps of {endpoint.grid})"
         return (
-            f"Hazard ratios of {what} for {' or '.join(endpoint.events)} over {endpoint.until} (Cox model in "
-            f"steps of {endpoint.grid}){own}; patients count from {entry}; patients with an unknown value are "
-            "left out"
+            f"Hazard ratios of {what} for {' or '.join(endpoint.events)} over {endpoint.until} {steps}{own}; "
+            f"patients count from {entry}; patients with an unknown value are left out"
         )

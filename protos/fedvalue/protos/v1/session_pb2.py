@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fedvalue/protos/v1/session.proto\x12\x12\x66\x65\x64value.protos.v1\"k\n\x08\x46romSite\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.fedvalue.protos.v1.HelloH\x00\x12+\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.fedvalue.protos.v1.PieceH\x00\x42\x06\n\x04said\"\xfd\x01\n\x06ToSite\x12\x32\n\tchallenge\x18\x01 \x01(\x0b\x32\x1d.fedvalue.protos.v1.ChallengeH\x00\x12.\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.fedvalue.protos.v1.WelcomeH\x00\x12-\n\x08question\x18\x03 \x01(\x0b\x32\x19.fedvalue.protos.v1.PieceH\x00\x12.\n\x07\x61rrived\x18\x04 \x01(\x0b\x32\x1b.fedvalue.protos.v1.ArrivedH\x00\x12(\n\x04over\x18\x05 \x01(\x0b\x32\x18.fedvalue.protos.v1.OverH\x00\x42\x06\n\x04said\"\x1a\n\tChallenge\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"<\n\x05Hello\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\t\"\t\n\x07Welcome\"B\n\x05Piece\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x19\n\x07\x41rrived\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x13\n\x04Over\x12\x0b\n\x03why\x18\x01 \x01(\t2P\n\x08Sessions\x12\x44\n\x04Join\x12\x1c.fedvalue.protos.v1.FromSite\x1a\x1a.fedvalue.protos.v1.ToSite(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fedvalue/protos/v1/session.proto\x12\x12\x66\x65\x64value.protos.v1\"k\n\x08\x46romSite\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.fedvalue.protos.v1.HelloH\x00\x12+\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.fedvalue.protos.v1.PieceH\x00\x42\x06\n\x04said\"\xfd\x01\n\x06ToSite\x12\x32\n\tchallenge\x18\x01 \x01(\x0b\x32\x1d.fedvalue.protos.v1.ChallengeH\x00\x12.\n\x07welcome\x18\x02 \x01(\x0b\x32\x1b.fedvalue.protos.v1.WelcomeH\x00\x12-\n\x08question\x18\x03 \x01(\x0b\x32\x19.fedvalue.protos.v1.PieceH\x00\x12.\n\x07\x61rrived\x18\x04 \x01(\x0b\x32\x1b.fedvalue.protos.v1.ArrivedH\x00\x12(\n\x04over\x18\x05 \x01(\x0b\x32\x18.fedvalue.protos.v1.OverH\x00\x42\x06\n\x04said\"\x1a\n\tChallenge\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"<\n\x05Hello\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x12\n\nstudy_hash\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\t\"\t\n\x07Welcome\"P\n\x05Piece\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\r\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0c\n\x04part\x18\x05 \x01(\r\"\x19\n\x07\x41rrived\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x13\n\x04Over\x12\x0b\n\x03why\x18\x01 \x01(\t2P\n\x08Sessions\x12\x44\n\x04Join\x12\x1c.fedvalue.protos.v1.FromSite\x1a\x1a.fedvalue.protos.v1.ToSite(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,11 +42,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WELCOME']._serialized_start=511
   _globals['_WELCOME']._serialized_end=520
   _globals['_PIECE']._serialized_start=522
-  _globals['_PIECE']._serialized_end=588
-  _globals['_ARRIVED']._serialized_start=590
-  _globals['_ARRIVED']._serialized_end=615
-  _globals['_OVER']._serialized_start=617
-  _globals['_OVER']._serialized_end=636
-  _globals['_SESSIONS']._serialized_start=638
-  _globals['_SESSIONS']._serialized_end=718
+  _globals['_PIECE']._serialized_end=602
+  _globals['_ARRIVED']._serialized_start=604
+  _globals['_ARRIVED']._serialized_end=629
+  _globals['_OVER']._serialized_start=631
+  _globals['_OVER']._serialized_end=650
+  _globals['_SESSIONS']._serialized_start=652
+  _globals['_SESSIONS']._serialized_end=732
 # @@protoc_insertion_point(module_scope)

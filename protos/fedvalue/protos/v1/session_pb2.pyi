@@ -185,6 +185,7 @@ class Piece(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Number of the question, from 1, never used twice in a session."""
     index: _builtins.int
@@ -193,6 +194,10 @@ class Piece(_message.Message):
     """True for the last piece."""
     data: _builtins.bytes
     """At most 1 MiB."""
+    part: _builtins.int
+    """Which part of the message it belongs to: 0 is the serialized Asked or Answered, then come the long bytes that
+    travel beside it, in order. MUST NOT go back, or skip one.
+    """
     def __init__(
         self,
         *,
@@ -200,10 +205,11 @@ class Piece(_message.Message):
         index: _builtins.int = ...,
         last: _builtins.bool = ...,
         data: _builtins.bytes = ...,
+        part: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "index", b"index", "last", b"last", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "index", b"index", "last", b"last", "number", b"number", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

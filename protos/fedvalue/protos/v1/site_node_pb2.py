@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"fedvalue/protos/v1/site_node.proto\x12\x12\x66\x65\x64value.protos.v1\"T\n\tNodeField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x10\n\x06number\x18\x03 \x01(\x03H\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x42\x07\n\x05value\"L\n\x05\x41sked\x12\x14\n\x0cmessage_type\x18\x01 \x01(\t\x12-\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1d.fedvalue.protos.v1.NodeField\"9\n\x08\x41nswered\x12-\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x1d.fedvalue.protos.v1.NodeField2M\n\x08SiteNode\x12\x41\n\x06\x41nswer\x12\x19.fedvalue.protos.v1.Asked\x1a\x1c.fedvalue.protos.v1.Answeredb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"fedvalue/protos/v1/site_node.proto\x12\x12\x66\x65\x64value.protos.v1\"f\n\tNodeField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x10\n\x06number\x18\x03 \x01(\x03H\x00\x12\x0e\n\x04\x64\x61ta\x18\x04 \x01(\x0cH\x00\x12\x10\n\x06\x62\x65side\x18\x05 \x01(\x04H\x00\x42\x07\n\x05value\"L\n\x05\x41sked\x12\x14\n\x0cmessage_type\x18\x01 \x01(\t\x12-\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1d.fedvalue.protos.v1.NodeField\"9\n\x08\x41nswered\x12-\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x1d.fedvalue.protos.v1.NodeField2M\n\x08SiteNode\x12\x41\n\x06\x41nswer\x12\x19.fedvalue.protos.v1.Asked\x1a\x1c.fedvalue.protos.v1.Answeredb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fedvalue.protos.v1.site_nod
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NODEFIELD']._serialized_start=58
-  _globals['_NODEFIELD']._serialized_end=142
-  _globals['_ASKED']._serialized_start=144
-  _globals['_ASKED']._serialized_end=220
-  _globals['_ANSWERED']._serialized_start=222
-  _globals['_ANSWERED']._serialized_end=279
-  _globals['_SITENODE']._serialized_start=281
-  _globals['_SITENODE']._serialized_end=358
+  _globals['_NODEFIELD']._serialized_end=160
+  _globals['_ASKED']._serialized_start=162
+  _globals['_ASKED']._serialized_end=238
+  _globals['_ANSWERED']._serialized_start=240
+  _globals['_ANSWERED']._serialized_end=297
+  _globals['_SITENODE']._serialized_start=299
+  _globals['_SITENODE']._serialized_end=376
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class NodeField(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    BESIDE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the field. MUST stand in a message once."""
     text: _builtins.str
@@ -41,6 +42,10 @@ class NodeField(_message.Message):
     """A whole number."""
     data: _builtins.bytes
     """Bytes, such as a message of the private sum."""
+    beside: _builtins.int
+    """Long bytes that travel beside the message, in the order of its fields: their length. MUST be that length.
+    Only sessions carry them.
+    """
     def __init__(
         self,
         *,
@@ -48,12 +53,13 @@ class NodeField(_message.Message):
         text: _builtins.str = ...,
         number: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        beside: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beside", b"beside", "data", b"data", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "name", b"name", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beside", b"beside", "data", b"data", "name", b"name", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "number", "data"]  # noqa: Y015
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "number", "data", "beside"]  # noqa: Y015
     _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
 

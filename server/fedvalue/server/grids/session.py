@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fedvalue.protos.v1 import session_pb2 as pb
-from fedvalue.strategies.secure_aggregation.pieces import pieces
+from fedvalue.strategies.secure_aggregation.pieces import Parts, questions
 
 TICK = 0.5
 """Seconds after which a connection that has nothing to send looks whether it is still wanted."""
@@ -24,22 +24,22 @@ class Question:
     """One question to one site.
 
     Attributes:
-      data: A serialized `Asked`.
+      parts: A serialized `Asked`, and what travels beside it.
       until: On `time.monotonic`, when nobody waits for the answer any more.
     """
 
-    data: bytes
+    parts: Parts
     until: float
 
 
 class Session:
     """One site in one study; safe for several threads."""
 
-    def __init__(self, arrived: Callable[[int, bytes], None]) -> None:
+    def __init__(self, arrived: Callable[[int, Parts], None]) -> None:
         """A session that nobody has joined yet.
 
         Args:
-          arrived: Told of each answer, once: the question's number and a serialized `Answered`.
+          arrived: Told of each answer, once: the question's number and the parts of an `Answered`.
         """
         self._arrived = arrived
         self._changed = threading.Condition()
@@ -48,28 +48,28 @@ class Session:
         self._connection = 0
         self._over = ""
 
-    def ask(self, number: int, data: bytes, seconds: float | None) -> None:
+    def ask(self, number: int, parts: Parts, seconds: float | None) -> None:
         """Put a question; it is sent as soon as a connection is there.
 
         Args:
           number: Never used before.
-          data: A serialized `Asked`.
+          parts: A serialized `Asked`, and what travels beside it.
           seconds: How long anybody waits for the answer; None for ever.
         """
         with self._changed:
             until = float("inf") if seconds is None else time.monotonic() + seconds
-            self._open[number] = Question(data, until)
+            self._open[number] = Question(parts, until)
             self._to_send.append(number)
             self._changed.notify_all()
 
-    def answered(self, number: int, data: bytes) -> None:
+    def answered(self, number: int, parts: Parts) -> None:
         """Take an answer; one to a question that is not open is acknowledged and dropped."""
         with self._changed:
             wanted = self._open.pop(number, None)
             self._to_send.append(pb.ToSite(arrived=pb.Arrived(number=number)))
             self._changed.notify_all()
         if wanted is not None:
-            self._arrived(number, data)
+            self._arrived(number, parts)
 
     def end(self, why: str) -> None:
         """Tell the site that the session is over, on this connection or the next."""
@@ -120,8 +120,7 @@ class Session:
             if isinstance(item, pb.ToSite):
                 yield item
             elif question is not None and time.monotonic() < question.until:
-                for piece in pieces(item, question.data):
-                    yield pb.ToSite(question=piece)
+                yield from questions(item, question.parts)
 
     def _due(self, connection: int) -> bool:
         return bool(self._to_send) or bool(self._over) or self._connection != connection

@@ -149,90 +149,81 @@ class _Servicer(rpc.SessionsServicer):
     ) -> Iterator[pb.ToSite]:
         nonce = os.urandom(32)
         yield pb.ToSite(challenge=pb.Challenge(nonce=nonce))
-        said: queue.Queue[pb.FromSite | None] = queue.Queue(maxsize=4)
-        gone = threading.Event()
-        context.add_callback(gone.set)
-        reader = threading.Thread(target=_read, args=(request_iterator, said, gone), daemon=True)
-        reader.start()
+        line = _Line(context)
+        threading.Thread(target=line.read, args=(request_iterator,), daemon=True).start()
         try:
-            session = self._admitted(said, nonce, context)
-        except (FedValueError, queue.Empty) as error:
-            _log("refused", context, reason=getattr(error, "code", "no_hello"))
+            session = self._server.admitted(line.hello(), nonce, context)
+        except FedValueError as error:
+            _log("refused", context, reason=error.code)
+            line.end()
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "")
         connection = session.connect()
         _log("joined", context)
         yield pb.ToSite(welcome=pb.Welcome())
-        taker = threading.Thread(target=_take, args=(session, said, gone, context), daemon=True)
-        taker.start()
-        yield from session.outgoing(connection, lambda: not gone.is_set())
-        gone.set()
-
-    def _admitted(
-        self, said: queue.Queue[pb.FromSite | None], nonce: bytes, context: grpc.ServicerContext
-    ) -> Session:
-        first = said.get(timeout=HELLO_SECONDS)
-        if first is None or first.WhichOneof("said") != "hello":
-            raise SignatureInvalid("a connection does not say who it is")
-        return self._server.admitted(first.hello, nonce, context)
+        line.serve(session)
+        yield from session.outgoing(connection, line.alive)
+        line.end()
 
 
-def _read(
-    messages: Iterator[pb.FromSite], said: queue.Queue[pb.FromSite | None], gone: threading.Event
-) -> None:
-    """Pass on what arrives; the queue is short, so that a fast sender waits for a slow reader."""
-    try:
-        for message in messages:
-            while not gone.is_set():
-                try:
-                    said.put(message, timeout=1.0)
-                    break
-                except queue.Full:
-                    continue
-            if gone.is_set():
-                return
-    except Exception:  # gRPC raises a bare one when a stream breaks; the connection is over either way
-        LOG.debug("a stream broke")
-    finally:
-        gone.set()
-        with_room(said)
+class _Line:
+    """What arrives on one connection: first who it is, then answers, put together as they come."""
 
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+        self._said: queue.Queue[pb.Hello | None] = queue.Queue(maxsize=1)
+        self._admitted, self._over = threading.Event(), threading.Event()
+        self._session: Session | None = None
+        context.add_callback(self.end)
 
-def with_room(said: queue.Queue[pb.FromSite | None]) -> None:
-    """Wake whoever waits for a message that will not come."""
-    try:
-        said.put_nowait(None)
-    except queue.Full:
-        return
+    def hello(self) -> pb.Hello:
+        """Wait for the hello.
 
-
-def _take(
-    session: Session,
-    said: queue.Queue[pb.FromSite | None],
-    gone: threading.Event,
-    context: grpc.ServicerContext,
-) -> None:
-    """Put answers together; a piece that does not follow ends the connection."""
-    joining = Joining()
-    while True:
+        Raises:
+          SignatureInvalid: something else came, or nothing in time.
+        """
         try:
-            message = said.get(timeout=1.0)
+            found = self._said.get(timeout=HELLO_SECONDS)
         except queue.Empty:
-            if gone.is_set():
-                return
-            continue
-        if message is None:
-            return
+            found = None
+        if found is None:
+            raise SignatureInvalid("a connection does not say who it is")
+        return found
+
+    def serve(self, session: Session) -> None:
+        """Give answers to a session from now on."""
+        self._session = session
+        self._admitted.set()
+
+    def alive(self) -> bool:
+        """Tell whether the other end is still there."""
+        return not self._over.is_set()
+
+    def end(self) -> None:
+        """Take nothing more."""
+        self._over.set()
+        self._admitted.set()
+
+    def read(self, messages: Iterator[pb.FromSite]) -> None:
+        """Read until the connection ends; a piece that does not follow ends it."""
         try:
-            if message.WhichOneof("said") != "answer":
-                raise SignatureInvalid("a site says what nobody asked")
-            whole = joining.take(message.answer)
+            first = next(messages, None)
+            is_hello = first is not None and first.WhichOneof("said") == "hello"
+            self._said.put(first.hello if first is not None and is_hello else None)
+            self._admitted.wait()
+            joining = Joining()
+            for message in messages:
+                if self._over.is_set() or self._session is None:
+                    return
+                # anything but an answer reads as an empty first piece, after which no other one follows
+                if (whole := joining.take(message.answer)) is not None:
+                    self._session.answered(*whole)
         except FedValueError as error:
-            _log("refused", context, reason=error.code)
-            gone.set()
-            context.cancel()  # type: ignore[no-untyped-call]  # gRPC's stubs leave it untyped
-            return
-        if whole is not None:
-            session.answered(*whole)
+            _log("refused", self._context, reason=error.code)
+            self._context.cancel()  # type: ignore[no-untyped-call]  # gRPC's stubs leave it untyped
+        except Exception:  # gRPC raises a bare one when a stream breaks; the connection is over either way
+            LOG.debug("a stream broke")
+        finally:
+            self.end()
 
 
 def _log(event: str, context: grpc.ServicerContext, **fields: str) -> None:

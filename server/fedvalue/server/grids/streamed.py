@@ -20,7 +20,8 @@ from fedvalue.protos.v1 import site_node_pb2 as node_pb
 from fedvalue.server.grids import wire
 from fedvalue.server.grids.session import Session
 from fedvalue.server.grids.session_server import SessionServer
-from fedvalue.strategies.secure_aggregation.fields import content_of, fields_of
+from fedvalue.strategies.secure_aggregation.fields import apart, content_of
+from fedvalue.strategies.secure_aggregation.pieces import Parts
 from fedvalue.study.roster import Roster
 
 FIRST_NODE = 2
@@ -100,14 +101,14 @@ class SessionGrid(Grid):
         Raises:
           FederationError: a message is for nobody on the roster, or cannot be carried.
         """
-        sites, names, data = self.site_ids(), list[str](), list[tuple[Session, int, bytes, float]]()
+        sites, names, data = self.site_ids(), list[str](), list[tuple[Session, int, Parts, float]]()
         for message in messages:
             metadata = message.metadata
             site = sites.get(metadata.dst_node_id)
             if site is None:
                 raise FederationError(f"node {metadata.dst_node_id} is not on the roster", where="sessions")
             try:
-                fields = fields_of(message.content)
+                fields, beside = apart(message.content)
             except MessageInvalid as error:
                 raise FederationError(
                     "the stream carries questions to sites only", where="sessions"
@@ -119,7 +120,7 @@ class SessionGrid(Grid):
             with self._lock:
                 self._names[number] = name
                 self._asked[name] = message
-            data.append((self._sessions[site], number, asked.SerializeToString(), metadata.ttl))
+            data.append((self._sessions[site], number, (asked.SerializeToString(), *beside), metadata.ttl))
             names.append(name)
         for session, number, packed, ttl in data:
             session.ask(number, packed, ttl)
@@ -141,13 +142,13 @@ class SessionGrid(Grid):
             time.sleep(POLL_SECONDS)
         return [found[name] for name in names if name in found]
 
-    def _arrived(self, number: int, data: bytes) -> None:
+    def _arrived(self, number: int, parts: Parts) -> None:
         with self._lock:
             name = self._names.pop(number)
             message = self._asked.pop(name)
         try:
-            answered = node_pb.Answered.FromString(data)
-            reply = Message(content_of(answered.fields), reply_to=message)
+            answered = node_pb.Answered.FromString(parts[0])
+            reply = Message(content_of(answered.fields, parts[1:]), reply_to=message)
         except Exception:  # what does not parse is a site's fault, and it is told as Flower tells it
             reply = Message(Error(wire.ErrorCode.MESSAGE_UNAVAILABLE, "no message"), reply_to=message)
         with self._lock:

@@ -85,6 +85,7 @@ class Office:
         """
         if (self.folder / STATE).exists():
             raise OutputError("there is a federation already", where=str(self.folder), do="use it")
+        tls.require_hosts(hosts)
         try:
             state = State(name=name, hosts=hosts, port=port)
         except ValidationError as error:

@@ -36,6 +36,16 @@ BEFORE = timedelta(hours=1)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 
 
+def require_hosts(hosts: tuple[str, ...]) -> None:
+    """Refuse what is no host name and no address, before anything is made for it.
+
+    Raises:
+      FederationError: names it.
+    """
+    for host in hosts:
+        _name(host)
+
+
 def make_root(folder: Path, name: str, now: datetime) -> None:
     """Make a TLS root: its key (mode 0600) and certificate.
 

@@ -1,8 +1,12 @@
-"""Long messages in pieces: cut at one end, put together at the other, with a limit on what is held."""
+"""Long messages in pieces: cut at one end, put together at the other, with a limit on what is held.
+
+A message has parts: the protobuf message itself, then the long bytes that travel beside it. Each is cut by
+itself, so that a vector is copied once at either end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fedvalue.errors import MessageInvalid
 from fedvalue.protos.v1 import session_pb2 as pb
@@ -11,14 +15,43 @@ PIECE_BYTES = 1 << 20
 MOST_BYTES = 1 << 30
 """Longest message: a vector of a hundred million words, and room."""
 
+MOST_PARTS = 8
 
-def pieces(number: int, data: bytes) -> Iterator[pb.Piece]:
-    """Cut the message of a question's number; an empty one is one empty piece."""
-    count = max(1, -(-len(data) // PIECE_BYTES))
-    view = memoryview(data)
-    for index in range(count):
-        part = view[index * PIECE_BYTES : (index + 1) * PIECE_BYTES]
-        yield pb.Piece(number=number, index=index, last=index == count - 1, data=bytes(part))
+Parts = tuple[bytes, ...]
+
+
+def questions(number: int, parts: Sequence[bytes]) -> Iterator[pb.ToSite]:
+    """Cut a question's message into what a coordinator sends; an empty part is one empty piece."""
+    for cut in _cuts(number, parts):
+        message = pb.ToSite()
+        _fill(message.question, cut)
+        yield message
+
+
+def answers(number: int, parts: Sequence[bytes]) -> Iterator[pb.FromSite]:
+    """Cut an answer's message into what a site sends; an empty part is one empty piece."""
+    for cut in _cuts(number, parts):
+        message = pb.FromSite()
+        _fill(message.answer, cut)
+        yield message
+
+
+Cut = tuple[int, int, int, bool, bytes]
+
+
+def _cuts(number: int, parts: Sequence[bytes]) -> Iterator[Cut]:
+    index = 0
+    for part, data in enumerate(parts):
+        count = max(1, -(-len(data) // PIECE_BYTES))
+        for turn in range(count):
+            last = part == len(parts) - 1 and turn == count - 1
+            yield number, index, part, last, data[turn * PIECE_BYTES : (turn + 1) * PIECE_BYTES]
+            index += 1
+
+
+def _fill(piece: pb.Piece, cut: Cut) -> None:
+    """Fill in place: a piece that is put into a message afterwards would be copied once more."""
+    piece.number, piece.index, piece.part, piece.last, piece.data = cut
 
 
 class Joining:
@@ -32,26 +65,33 @@ class Joining:
         """
         self._most = most
         self._number, self._next, self._size = 0, 0, 0
-        self._parts: list[bytes] = []
+        self._parts: list[list[bytes]] = []
 
-    def take(self, piece: pb.Piece) -> tuple[int, bytes] | None:
-        """Take a piece; return the number and the whole message once its last one is there.
+    def take(self, piece: pb.Piece) -> tuple[int, Parts] | None:
+        """Take a piece; return the number and the message's parts once its last one is there.
 
         Raises:
           MessageInvalid: a piece that does not follow, is too long, or makes the message too long.
         """
         if piece.index == 0:
             self._number, self._next, self._size, self._parts = piece.number, 0, 0, []
-        if piece.number != self._number or piece.index != self._next or len(piece.data) > PIECE_BYTES:
+        data = piece.data
+        follows = piece.number == self._number and piece.index == self._next
+        if (
+            not follows
+            or len(data) > PIECE_BYTES
+            or piece.part not in (len(self._parts) - 1, len(self._parts))
+        ):
             raise MessageInvalid("a piece of a message does not follow the one before")
+        if piece.part == len(self._parts):
+            self._parts.append([])
         self._next += 1
-        self._size += len(piece.data)
-        if self._size > self._most:
+        self._size += len(data)
+        if self._size > self._most or len(self._parts) > MOST_PARTS:
             raise MessageInvalid(f"a message is longer than {self._most} bytes")
-        self._parts.append(piece.data)
+        self._parts[-1].append(data)
         if not piece.last:
             return None
-        whole, self._parts = b"".join(self._parts), []
-        self._next = 0
-        self._number = 0
+        whole = tuple(b"".join(part) for part in self._parts)
+        self._number, self._next, self._parts = 0, 0, []
         return piece.number, whole

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
+from benchmarks.certificates import Authority
 from fedvalue.client.home import SiteHome
 from fedvalue.client.session import Dialing, Sign, SiteSession
 from fedvalue.errors import FederationError, MessageInvalid, OutputError
@@ -24,13 +25,13 @@ from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.grids.session_server import SessionServer
 from fedvalue.server.grids.streamed import SessionGrid
 from fedvalue.strategies.secure_aggregation.messages import STEP, Refused, StepReply, StepRequest, Wire
-from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, pieces
+from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, answers, questions
 from fedvalue.study.file import digest
 from fedvalue.study.signature import sign
 from tests import session_desk
 from tests.agreement import key
 from tests.federation import FIVE, make_hospitals, noon
-from tests.session_desk import STUDY, Authority, Port, port, running
+from tests.session_desk import STUDY, Port, port, running
 
 LONG = bytes(range(256)) * (3 * PIECE_BYTES // 256) + b"end"
 
@@ -318,8 +319,10 @@ def test_a_connection_that_says_something_else_than_hello_is_refused() -> None:
 def test_pieces_are_put_together_as_they_were_cut(size: int) -> None:
     data = (b"ab" * size)[:size]
     joining = Joining()
-    found = [joining.take(piece) for piece in pieces(7, data)]
-    assert found[-1] == (7, data)
+    parts = (b"head", data, b"tail")
+    assert [one.question for one in questions(7, parts)] == [one.answer for one in answers(7, parts)]
+    found = [joining.take(one.answer) for one in answers(7, parts)]
+    assert found[-1] == (7, (b"head", data, b"tail"))
     assert found[:-1] == [None] * (len(found) - 1)
 
 
@@ -332,6 +335,9 @@ def test_pieces_are_put_together_as_they_were_cut(size: int) -> None:
         [pb.Piece(number=1, index=0, data=b"x" * (PIECE_BYTES + 1))],
         [pb.Piece(number=1, index=0, data=b"x" * 6), pb.Piece(number=1, index=1, data=b"x" * 6)],
         [pb.Piece(number=1, index=0, last=True), pb.Piece(number=1, index=1, last=True)],
+        [pb.Piece(number=1, index=0, part=1)],
+        [pb.Piece(number=1, index=0), pb.Piece(number=1, index=1, part=2)],
+        [pb.Piece(number=1, index=0), *(pb.Piece(number=1, index=i, part=i) for i in range(1, 9))],
     ],
 )
 def test_pieces_that_do_not_follow_or_are_too_many_are_refused(sent: list[pb.Piece]) -> None:
@@ -343,4 +349,4 @@ def test_pieces_that_do_not_follow_or_are_too_many_are_refused(sent: list[pb.Pie
 def test_a_first_piece_begins_anew() -> None:
     joining = Joining()
     assert joining.take(pb.Piece(number=1, index=0, data=b"half")) is None
-    assert joining.take(pb.Piece(number=1, index=0, last=True, data=b"whole")) == (1, b"whole")
+    assert joining.take(pb.Piece(number=1, index=0, last=True, data=b"whole")) == (1, (b"whole",))

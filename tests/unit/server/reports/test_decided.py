@@ -6,10 +6,13 @@ import re
 import xml.etree.ElementTree as ET
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedvalue.cli import main
+from fedvalue.evidence import documents
 from fedvalue.payment.decision import Decision, InForce
 from fedvalue.payment.decision_findings import (
     CriterionFinding,
@@ -220,3 +223,14 @@ def test_the_whole_answer_is_made_in_every_language(language: Any) -> None:
 )  # fmt: skip
 def test_amounts_carry_their_unit(english: Voice, value: float, unit: str, en: str) -> None:
     assert phrase(amount(value, unit, english)).en == en
+
+
+def test_the_command_writes_the_report_of_evidence_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence, out = tmp_path / "evidence.json", tmp_path / "report.html"
+    documents.write(samples.package("met"), evidence)
+    assert main(["report", "evidence", str(evidence), "--out", str(out), "--language", "zh"]) == 0
+    assert "尚未依据本证据作出支付决定" in out.read_text(encoding="utf-8")
+    assert main(["report", "evidence", str(tmp_path / "none.json"), "--out", str(out)]) != 0
+    assert capsys.readouterr().err

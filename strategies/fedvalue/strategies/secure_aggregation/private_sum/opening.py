@@ -92,6 +92,8 @@ class PrivateSum:
       attempts: How many attempts a release may take, at least 1.
       suite: Crypto suite; None takes ``intl-1``.
       opened: What has been opened so far, in order.
+      counters: Site id to the highest ledger counter of its vectors so far, those of an earlier run too; a
+        site whose counter does not grow is left out, because the evidence would not hold.
     """
 
     plan: Plan
@@ -100,6 +102,7 @@ class PrivateSum:
     attempts: int = 1
     suite: CryptoSuite | None = None
     opened: list[PrivatelyOpened] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
     _rounds: PrivateRounds | None = None
 
     def open(self, label: str, public: bytes = b"") -> PrivatelyOpened:
@@ -125,7 +128,7 @@ class PrivateSum:
         if self._rounds is None:
             wanted = min(MAX_ROUNDS, len(self.plan.releases) + self.attempts - 1)
             agreed = agreed_on(self.plan, self.roster, unsafe_exact=self.plan.exact, suite=self.suite)
-            self._rounds = PrivateRounds(agreed, self.exchange, wanted, counters={})
+            self._rounds = PrivateRounds(agreed, self.exchange, wanted, counters=self.counters)
         charged: Counter[str] = Counter()
         failure: TooFewSites | None = None
         for attempt in range(1, self.attempts + 1):

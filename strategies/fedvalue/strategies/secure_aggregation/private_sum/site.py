@@ -87,6 +87,7 @@ class SiteProtocol:
         self._site, self._approved, self._entropy, self._receipts = site, approved, entropy, receipts
         self._context = Context(site, identity, contribute, journal)
         self._live: dict[str, LiveEpoch] = {}
+        self._starts: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
     def answer(self, step: str, payload: bytes) -> bytes:
@@ -272,9 +273,7 @@ class SiteProtocol:
             self._approved(request.study_hash).membership.require(request.site)
             if len(request.nonce) != NONCE_BYTES:
                 raise MessageInvalid(f"a nonce has {NONCE_BYTES} bytes")
-            if request.site != self._site:
-                for live in self._live.values():
-                    live.left.add(request.site)
+            self._restarted(request.site, request.nonce)
             signed = self._ledger_receipts().receipt(request.site, request.nonce)
             return pb.Receipt(site=self._site, signed=signed)
 
@@ -285,6 +284,14 @@ class SiteProtocol:
             found = [receipt.signed for receipt in request.receipts]
             self._ledger_receipts().accept(agreed.study_hash, found)
             return pb.Reopened(site=self._site)
+
+    def _restarted(self, peer: str, nonce: bytes) -> None:
+        """Take a peer out of the epochs that are older than its start; a start that is known is no news."""
+        if peer == self._site or self._starts.get(peer) == nonce:
+            return
+        self._starts[peer] = nonce
+        for live in self._live.values():
+            live.left.add(peer)
 
     def _ledger_receipts(self) -> LedgerReceipts:
         if self._receipts is None:

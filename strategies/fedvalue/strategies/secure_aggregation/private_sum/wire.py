@@ -18,6 +18,7 @@ from fedvalue.secure_sum.specification import (
     ReleaseTerms,
     RoundSpecification,
 )
+from fedvalue.secure_sum.thresholds import MAX_SITES
 from fedvalue.secure_sum.transcript import SignedInput
 from fedvalue.strategies.secure_aggregation.private_sum.journal import LedgerEnd
 
@@ -37,6 +38,12 @@ REQUESTS: dict[str, type[Message]] = {
     RECEIPTS: pb.Receipts,
 }
 """Step to the request that a site reads."""
+
+MOST_BYTES = 2**24
+"""Longest request that a site reads; 200 sites' keys for 64 rounds take one megabyte."""
+
+OF_THE_PLAN = ("analyses", "blocks")
+"""Lists whose length is the plan's; every other one names sites, or rounds of an epoch."""
 
 EPOCH = re.compile(r"[0-9a-f]{32}")
 M = TypeVar("M", bound=Message)
@@ -70,12 +77,27 @@ def request(step: str, payload: bytes) -> Message:
     """Read the request of a step at a site.
 
     Raises:
-      MessageInvalid: no such step, or the message does not parse.
+      MessageInvalid: no such step, or the message does not parse, is too long or lists too much.
     """
     kind = REQUESTS.get(step)
     if kind is None:
         raise MessageInvalid("there is no such step of the private sum", where=step[:40])
-    return parse(kind, payload, MessageInvalid)
+    if len(payload) > MOST_BYTES:
+        raise MessageInvalid(f"a request has at most {MOST_BYTES} bytes", where=step)
+    message = parse(kind, payload, MessageInvalid)
+    _require_short(message)
+    return message
+
+
+def _require_short(message: Message) -> None:
+    """A list of millions of empty entries is short on the wire and fills a site's memory."""
+    for field, value in message.ListFields():
+        listed = value if field.is_repeated else [value]
+        if len(listed) > MAX_SITES and field.name not in OF_THE_PLAN:
+            raise MessageInvalid(f"a list has at most {MAX_SITES} entries", where=field.name)
+        if field.message_type is not None:
+            for item in listed:
+                _require_short(item)
 
 
 def settings_message(settings: EpochSettings) -> pb.EpochSettings:
