@@ -3,7 +3,7 @@
 Every number is made up. A truth *meets* its bar by a distance that a regional federation of eight hospitals
 should see, *fails* it by as much, or lies on the bar, where both answers are errors. Where a standard asks
 for several bars together, one of them is in question and the others are passed for certain; one truth has
-both on their bars, because the joint probability then favors *not met*.
+both on their bars, where the joint probability alone would favor *not met*.
 """
 
 from __future__ import annotations

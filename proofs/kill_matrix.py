@@ -127,7 +127,7 @@ class Node:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        words = (sys.executable, "-c", SERVE, "site", "serve", str(self.home.folder))
+        words = (sys.executable, "-c", SERVE, "site", "serve", "--node-only", str(self.home.folder))
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         ready = threading.Timer(START_SECONDS, self.process.kill)
         ready.start()

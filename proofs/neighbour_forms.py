@@ -131,6 +131,16 @@ FORMS: Mapping[str, tuple[str, ...]] = {
             'group = "arm"\napplies = "treated"\ncompared = "control"'
         ),
     ),
+    "treatment_effect": (
+        'outcome = "response"\ntreatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
+        'covariates = ["age", "sex"]\nsubgroups = ["egfr"]\ntrial = { eligibility = "adults" }',
+        'outcome = "cost"\ntreatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
+        'covariates = ["age"]\ntrial = { eligibility = "adults" }',
+        'outcome = "os"\ntreatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
+        'covariates = ["age", "egfr"]\ntrial = { eligibility = "adults" }',
+        'outcome = "pfs_zero"\ncovariates = ["egfr"]\n'
+        'trial = { eligibility = "adults", grace = { start = "score", within = "3 months" } }',
+    ),
     "calibration": (
         'outcome = "response"\nscore = "risk"\nby = ["sex"]',
         'outcome = "control"\nbins = 4\ncoefficients = { intercept = -2, age = 0.02, "egfr=mutated" = 1.5 }',

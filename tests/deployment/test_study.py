@@ -116,7 +116,7 @@ def test_three_real_hospitals_answer_the_small_study_over_flowers_own_processes(
     federation = start_flower([f'site-socket="{sockets / name}"' for name in names])
     for name, home in homes.items():
         secret = ("--passphrase-file", str(tmp_path / "passphrase")) if name == names[0] else ()
-        program = [str(Path(sys.executable).parent / "fedvalue"), "site", "serve", str(home)]
+        program = [str(Path(sys.executable).parent / "fedvalue"), "site", "serve", "--node-only", str(home)]
         federation.tree.start(f"node-{name}", [*program, "--socket", str(sockets / name), *secret], {})
     federation.tree.wait_until(lambda: all((sockets / name).exists() for name in names), "the nodes", 60.0)
     out, papers = tmp_path / "out", tmp_path / "authority"

@@ -145,6 +145,11 @@ def negative_controls(
         sampling_variance=null.bias_variance, privacy_variance=0.0,
     )  # fmt: skip
     estimates["spread of the bias"] = Estimate(
-        value=null.spread, unit="log ratio", lower=None, upper=None, sampling_variance=0.0, privacy_variance=0.0
+        value=null.spread,
+        unit="log ratio",
+        lower=None,
+        upper=None,
+        sampling_variance=0.0,
+        privacy_variance=0.0,
     )
     return Stratum(name=CONTROLS, status="estimated", estimates=estimates), null

@@ -160,7 +160,10 @@ class CoxModel:
         """Covariates, weights, who counts, stratum and follow-up of some patients."""
         matrix, weights, known = self.design.rows(cohort, part)
         time = follow_up(self.curves, cohort, part)
-        group = self.curves.groups.index(cohort)[part]
+        strata = {
+            name: codes[part] for name, codes in cohort.categories.items() if name in self.curves.groups.by
+        }
+        group = self.curves.groups.index(Cohort(len(known), strata))
         return matrix, weights, known & time.counts & (group < len(self._strata)), group, time
 
     def _exposed(self, cohort: Cohort, part: slice) -> Array | None:

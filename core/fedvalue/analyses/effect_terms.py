@@ -101,13 +101,8 @@ def concluded(found: Found, terms: Terms) -> Conclusion:
     }
     stated["patients"] = found.patients
     refusals = [refused(EVERYBODY, stated[key], terms, stated) for key in ("patients", "treated", "control")]
-    strata: tuple[Stratum, ...]
-    if (refusal := next((each for each in refusals if each is not None), None)) is not None:
-        strata = (refusal,)
-    elif (refusal := _unfit(found, terms, stated)) is not None:
-        strata = (refusal,)
-    else:
-        strata = _strata(found, stated)
+    refusal = next((each for each in refusals if each is not None), None) or _unfit(found, terms, stated)
+    strata = _strata(found, stated) if refusal is None else (refusal,)
     return Conclusion(
         label=found.label, kind="treatment_effect", endpoint=found.response.name, by=(), strata=strata,
         notes=(*found.protocol, MEASURED_ONLY),
@@ -135,13 +130,17 @@ def _unfit(found: Found, terms: Terms, stated: dict[str, Released]) -> Stratum |
 def nuisance_covariance(found: Found) -> tuple[Array, Array, Array]:
     """Return the privacy covariances of the propensity, treated and control coefficients."""
     fit, outcome, gram = found.fit, found.start["outcome"].variance, found.start["gram"].variance
-    inverse = np.linalg.inv(newton.lifted(fit.propensity.curvature, fit.propensity.curvature_variance))
+    inverse = _inverse(fit.propensity.curvature, fit.propensity.curvature_variance)
     propensity = inverse @ inverse * fit.propensity.told[-1].score_variance
-    models = [
-        newton.surrogate_privacy(np.linalg.inv(newton.lifted(matrix, gram)), coefficients, outcome, gram)
+    models = [  # of treated, then of control
+        newton.surrogate_privacy(_inverse(matrix, gram), coefficients, outcome, gram)
         for matrix, coefficients in ((fit.gram_treated, fit.treated), (fit.gram_control, fit.control))
     ]
     return propensity, models[0], models[1]
+
+
+def _inverse(matrix: Array, noise: float) -> Array:
+    return np.asarray(np.linalg.inv(newton.lifted(matrix, noise)), dtype=np.float64)
 
 
 def means(found: Found, slopes: Slopes) -> Means:
@@ -233,7 +232,9 @@ def _ratios(both: Means, response: Response, null: EmpiricalNull | None) -> dict
     found = {"ratio": _exponential(log, float(s), float(v))}
     if null is not None:
         spread = null.spread**2 + null.bias_variance
-        found["ratio, calibrated by negative controls"] = _exponential(log - null.bias, float(s) + spread, float(v))
+        found["ratio, calibrated by negative controls"] = _exponential(
+            log - null.bias, float(s) + spread, float(v)
+        )
     return found
 
 

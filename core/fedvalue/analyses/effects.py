@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fedvalue.analyses.analysis import Analysis
+from fedvalue.analyses.arms import Arms, Response
 from fedvalue.analyses.calibration import CalibrationByGroup
+from fedvalue.analyses.cloned import ClonedArms
+from fedvalue.analyses.design import Design
 from fedvalue.analyses.groups import Groups
+from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
+from fedvalue.analyses.outcome import Outcome
+from fedvalue.analyses.pseudo import PseudoValues
 from fedvalue.analyses.risk import Risk, Term
+from fedvalue.analyses.treatment_effect import TreatmentEffectAnalysis
+from fedvalue.study.endpoints import Binary, TimeToEvent
+from fedvalue.study.model import duration_days
 from fedvalue.study.questions.calibration import INTERCEPT
-from fedvalue.study.questions.effects import Calibration
-from fedvalue.study.questions.question import Measured, Question
+from fedvalue.study.questions.effects import Calibration, TreatmentEffect
+from fedvalue.study.questions.question import Measured, Question, entry_at_origin
 
 
 def _calibration(spec: Calibration, measured: Measured) -> Analysis:
@@ -31,5 +41,57 @@ def _term(term: str, coefficient: float, measured: Measured) -> Term:
     return Term(name, coefficient, levels=measured.levels(name), level=level)
 
 
-EFFECTS: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {Calibration: _calibration}
+def _treatment_effect(spec: TreatmentEffect, measured: Measured) -> Analysis:
+    protocol = _protocol(spec)
+    if (grace := spec.trial.grace) is not None:
+        curves = _curves(spec.outcome, spec.covariates, measured)
+        return ClonedArms(curves, grace.start, duration_days(grace.within), protocol)
+    levels = measured.levels(spec.treatment or "")
+    arms = Arms(
+        spec.treatment or "", levels, levels.index(spec.treated or ""), levels.index(spec.control or "")
+    )
+    return TreatmentEffectAnalysis(
+        arms, _response(spec, measured), Design.of(spec.covariates, measured.variables),
+        spec.largest_influence, tuple(Groups.of((name,), measured.variables) for name in spec.subgroups),
+        spec.multiplicity == "bonferroni", spec.negative_controls, protocol,
+    )  # fmt: skip
+
+
+def _response(spec: TreatmentEffect, measured: Measured) -> Response:
+    endpoint = measured.endpoints.get(spec.outcome)
+    if isinstance(endpoint, Binary):
+        return Response(Outcome(spec.outcome, None, missing_fails=endpoint.missing == "non_response"))
+    if isinstance(endpoint, TimeToEvent):
+        curves = _curves(spec.outcome, (spec.treatment or "",), measured)
+        at_zero = entry_at_origin(spec.outcome, (spec.treatment or "", *spec.covariates), measured)
+        return Response(None, PseudoValues(replace(curves, entry_at_zero=at_zero)))
+    clip = measured.number(spec.outcome, "outcome")
+    return Response(Outcome(spec.outcome, clip, unit=measured.variables[spec.outcome].unit or ""))
+
+
+def _curves(endpoint: str, by: tuple[str, ...], measured: Measured) -> KaplanMeierByGroup:
+    groups, edges = Groups.of(by, measured.variables), measured.time_to_event(endpoint).edges
+    return KaplanMeierByGroup(endpoint, groups, edges, entry_at_origin(endpoint, by, measured))
+
+
+def _protocol(spec: TreatmentEffect) -> tuple[str, ...]:
+    """Sentences about the target trial, for the conclusion."""
+    stated = ["Target trial: eligibility, assignment and follow-up begin on the index day."]
+    if spec.trial.active_comparator:
+        stated.append("Both arms start a treatment on that day (active comparator).")
+    if spec.trial.new_user:
+        stated.append("Earlier users of the drug are left out (new users).")
+    if spec.subgroups:
+        stated.append(
+            "Statements about subgroups err in 5% together (Bonferroni)."
+            if spec.multiplicity == "bonferroni"
+            else "Each statement about subgroups errs in 5% by itself."
+        )
+    return tuple(stated)
+
+
+EFFECTS: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
+    Calibration: _calibration,
+    TreatmentEffect: _treatment_effect,
+}
 """For each of these questions, what answers it."""

@@ -7,7 +7,7 @@ Their mean over an arm is theta again, entries after day zero included, so error
 to second order only. Censoring must not depend on the covariates within an arm.
 
 Andersen, Hansen, Klein. Regression analysis of restricted mean survival time based on pseudo-observations.
-Lifetime Data Analysis 10 (2004) 335-350. Infinitesimal jackknife: Parner, Andersen, Overgaard, SORT 47 (2023).
+Lifetime Data Analysis 10 (2004) 335-350. Infinitesimal jackknife: Parner and others, SORT 47 (2023).
 """
 
 from __future__ import annotations

@@ -110,9 +110,7 @@ def subgroup_strata(
         for g, (name, level) in enumerate(zip(each.names[:-1], levels, strict=False)):
             stated = {"patients": level.patients}
             if level.patients.value <= 3 * math.sqrt(level.patients.noise_variance) + 2:
-                strata.append(
-                    Stratum(name=name, status="not_estimable", reason="privacy", released=stated)
-                )
+                strata.append(Stratum(name=name, status="not_estimable", reason="privacy", released=stated))
                 continue
             noise = level.privacy + whole.of_contrast(level.slope)
             estimates = {"effect": _told(level.value, level.sampling, noise, span, unit, z)}

@@ -253,12 +253,12 @@ class TreatmentEffectAnalysis:
         control, treated = (unpacked(packing, p) for packing in gram)
         products, variance = start["outcome"].values.reshape(2, p), start["gram"].variance
         models = [
-            np.linalg.solve(newton.lifted(matrix, variance), product)
+            _solved(newton.lifted(matrix, variance), product)
             for matrix, product in zip((control, treated), products, strict=True)
         ]
         whole = control + treated
         # at coefficients of 0 the score is the sum of x (A - 1/2), and the curvature a quarter of x x'
-        step = np.linalg.solve(newton.lifted(whole / 4, variance / 8), treated[:, 0] - whole[:, 0] / 2)
+        step = _solved(newton.lifted(whole / 4, variance / 8), treated[:, 0] - whole[:, 0] / 2)
         search = newton.begin(step, whole / 4, variance / 8)
         return Fit(search, models[1], models[0], treated, control)
 
@@ -274,6 +274,10 @@ def _ask(label: str, blocks: tuple[tuple[Block, int], ...], public: int) -> Ask:
     return Ask(label, tuple(block for block, _ in blocks), weights, public)
 
 
+def _solved(matrix: Array, right: Array) -> Array:
+    return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
+
+
 def _unit(some: Compared, response: Response) -> Array:
     """The outcome between -1 and 1 over its public range."""
     low, high = response.range
@@ -283,7 +287,8 @@ def _unit(some: Compared, response: Response) -> Array:
 def _shrunk(rows: Array, longest: float) -> Array:
     """Rows no longer than ``longest``, as quantising them would leave them."""
     length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-    return rows * np.minimum(1.0, longest / np.maximum(length, 1e-300))
+    shrunk: Array = rows * np.minimum(1.0, longest / np.maximum(length, 1e-300))
+    return shrunk
 
 
 def _levels(groups: Groups, cohort: Cohort, part: slice) -> NDArray[np.int64]:

@@ -10,7 +10,12 @@ from fedvalue.study.schema import Study
 
 def bias_checklist(study: Study) -> BiasChecklist:
     """Return what is known of five biases from the study's design alone."""
-    timed = [item for question in study.analyses for item in question.times()]
+    timed = [
+        item
+        for question in study.analyses
+        for item in question.times()
+        if isinstance(study.endpoints.get(item[0]), TimeToEvent)
+    ]
     delayed = [name for name, used in timed if not entry_at_origin(name, used, study.measured)]
     times = any(isinstance(endpoint, TimeToEvent) for endpoint in study.endpoints.values())
     variants = [name for name, variable in study.variables.items() if variable.genes]

@@ -1,7 +1,9 @@
 """The criteria of a standard at work: what each reads, what the rule answers, and where a bar turns.
 
 Several bars are met jointly: D1 reads P(all), over draws and never as a product of their probabilities; D2
-needs each beyond its guard band. D3, D4 and D5 weigh one bar.
+needs each beyond its guard band. They are not met when one of them fails by itself, at its share of the error:
+P(all) is small already where every bar is just reached, so it can show that all hold and not that one fails.
+D3, D4 and D5 weigh one bar.
 """
 
 from __future__ import annotations
@@ -134,14 +136,16 @@ def bars_of(
 
 def _joint(rule: object, readings: Sequence[Reading], probability: float) -> Outcome:
     if isinstance(rule, GuardBandRule):
-        answers = {rule.answer(one) for one in readings}
-        if answers == {"met"}:
+        if all(rule.answer(one) == "met" for one in readings):
             return "met"
-        return "not_met" if "not_met" in answers else "insufficient_evidence"
+        stricter = GuardBandRule(1 - (1 - rule.level) / len(readings))
+        failing = any(stricter.answer(one) == "not_met" for one in readings)
+        return "not_met" if failing else "insufficient_evidence"
     if isinstance(rule, ProbabilityRule):
         if probability >= rule.p_met:
             return "met"
-        return "not_met" if probability <= rule.p_not else "insufficient_evidence"
+        failing = min(one.probability for one in readings) <= rule.p_not / len(readings)
+        return "not_met" if failing else "insufficient_evidence"
     raise PaymentError("joint criteria take D1 or D2", where="decision_rule")
 
 

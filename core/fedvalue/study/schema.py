@@ -149,6 +149,7 @@ class Study(Part):
         for position, question in enumerate(self.analyses):
             try:
                 question.require_fits(self.measured)
+                question.require_cohort(self.cohort)
             except ValueError as error:
                 raise ValueError(f"analyses[{position}].{error}") from error
         return self

@@ -148,7 +148,7 @@ def test_a_served_home_answers_until_it_is_told_to_stop(short: Path) -> None:
     home = make_home(short, "s01", patients=3)
     words = (
         sys.executable, "-c", "from fedvalue.cli import main; raise SystemExit(main())", "site", "serve",
-        str(home.folder),
+        "--node-only", str(home.folder),
     )  # fmt: skip
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as node:
         assert node.stdout is not None

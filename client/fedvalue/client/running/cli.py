@@ -55,7 +55,8 @@ def serve(
     only this user may open. After a start the node stays closed until its peers have said what they saw of
     its ledger. Ends on SIGTERM or Ctrl-C; epochs under way are forgotten, and the study goes on in a new one.
     A site key under a passphrase is opened once, now: from the file, from the one that
-    FEDVALUE_SITE_PASSPHRASE_FILE names, or by asking. With papers that have ended it starts, and answers nothing.
+    FEDVALUE_SITE_PASSPHRASE_FILE names, or by asking. With papers that have ended it starts, and answers
+    nothing.
     """
     ask = from_file(passphrase_from)
     if node_only:

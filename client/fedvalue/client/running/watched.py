@@ -13,7 +13,7 @@ DECLARED = (
     ),
     Metric(
         "fedvalue_site_part_up", "gauge", "1 while a process of this site runs and is ready.",
-        "Processes start, end and fail for reasons of the machine; whatever a row holds ends none.", ("part",),
+        "Processes start and end for reasons of the machine; whatever a row holds ends none.", ("part",),
     ),
     Metric(
         "fedvalue_site_part_restarts_total", "counter", "How often a process died and was started again.",

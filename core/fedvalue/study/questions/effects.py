@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fedvalue.study.questions.calibration import Calibration
+from fedvalue.study.questions.treatment_effect import TreatmentEffect
 
-Effects = Calibration
+Effects = Calibration | TreatmentEffect
 """One of them; it stands in the union of all questions."""
 
-__all__ = ["Calibration", "Effects"]
+__all__ = ["Calibration", "Effects", "TreatmentEffect"]

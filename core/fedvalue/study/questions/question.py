@@ -9,7 +9,7 @@ from datetime import date
 
 from pydantic import Field
 
-from fedvalue.study.cohort import Variable
+from fedvalue.study.cohort import Cohort, Variable
 from fedvalue.study.endpoints import Binary, Endpoint, TimeToEvent
 from fedvalue.study.model import Part
 
@@ -134,6 +134,14 @@ class Question(Part):
           ValueError: a sentence that begins with the key at fault.
         """
         del measured
+
+    def require_cohort(self, cohort: Cohort) -> None:
+        """Check the question against who is selected.
+
+        Raises:
+          ValueError: a sentence that begins with the key at fault.
+        """
+        del cohort
 
     def times(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return each time-to-event endpoint that is used, with the variables that compare or adjust in it.

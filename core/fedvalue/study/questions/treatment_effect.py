@@ -1,4 +1,4 @@
-"""``kind = "treatment_effect"``: what a treatment does, as a trial that was not run would have measured it."""
+"""``kind = "treatment_effect"``: what a treatment does, as a trial would have measured it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from fedvalue.study.questions.regression import require_covariates
 
 FEWEST_CONTROLS, MOST_CONTROLS = 20, 50
 """Negative controls: fewer say little about their spread, more take the budget."""
+
+
+MOST_LEVELS = 20
+"""Levels of all subgroup variables together: each costs the budget of all."""
 
 
 class Grace(Part):
@@ -74,8 +78,8 @@ class TreatmentEffect(Question):
       largest_influence: K: a patient's influence value above K times the range of the outcome counts as that.
       subgroups: Variables with levels in which the effect is also stated.
       multiplicity: ``bonferroni``: all subgroup statements together err in 5 % at most; ``none``: each.
-      negative_controls: 20 to 50 binary endpoints that the treatment cannot change: they show what is left of
-        confounding, and widen the interval by it.
+      negative_controls: 20 to 50 binary endpoints that the treatment cannot change: they show what is left
+        of confounding, and widen the interval by it.
     """
 
     kind: Literal["treatment_effect"]
@@ -96,8 +100,8 @@ class TreatmentEffect(Question):
         if self.trial.grace is not None:
             if any(arms) or self.subgroups or self.negative_controls:
                 raise ValueError(
-                    "with trial.grace the arms are to start in time and not to; leave out treatment, treated, "
-                    "control, subgroups and negative_controls"
+                    "with trial.grace the arms are to start in time and not to; leave out treatment, "
+                    "treated, control, subgroups and negative_controls"
                 )
             return self
         if not all(arms):
@@ -132,8 +136,8 @@ class TreatmentEffect(Question):
             raise ValueError(f"covariates hold the treatment {self.treatment!r}")
         if not isinstance(measured.endpoints.get(self.outcome), Binary | TimeToEvent):
             measured.number(self.outcome, "outcome")
-        for name in self.subgroups:
-            measured.levels(name, "subgroups")
+        if sum(len(measured.levels(name, "subgroups")) for name in self.subgroups) > MOST_LEVELS:
+            raise ValueError(f"subgroups have more than {MOST_LEVELS} levels together")
         for name in self.negative_controls:
             measured.binary(name, "negative_controls")
         for names, key in ((self.subgroups, "subgroups"), (self.negative_controls, "negative_controls")):
@@ -145,8 +149,8 @@ class TreatmentEffect(Question):
         self.trial.require_cohort(cohort)
 
     def times(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """The outcome, where it is a time; a study has no other endpoint of that name."""
-        return ((self.outcome, self.covariates),)
+        """Return the outcome, which may be no time, with the variables that compare or adjust in it."""
+        return ((self.outcome, (*([self.treatment] if self.treatment else []), *self.covariates)),)
 
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
@@ -167,6 +171,6 @@ class TreatmentEffect(Question):
             extra += f"; {len(self.negative_controls)} negative controls"
         del measured
         return (
-            f"The effect on {self.outcome} of {arms}, adjusted for {', '.join(self.covariates)}; target trial: "
-            f"{self.trial.eligibility}{''.join(f', {word}' for word in design)}{extra}"
+            f"The effect on {self.outcome} of {arms}, adjusted for {', '.join(self.covariates)}; "
+            f"target trial: {self.trial.eligibility}{''.join(f', {word}' for word in design)}{extra}"
         )
