@@ -27,17 +27,20 @@ export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: help demo test check bench prove clean
+.PHONY: help demo federation test check bench prove clean
 
 help: ## what can be asked of make
 	@echo "FedValue. On a machine with Python 3.11 or newer and make:"
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Variables: PYTHON=python3.12, KEY=name (bench, prove), ARGS='-k words' (test), VENV=.venv, OUT=out"
 
 demo: $(VENV)/.base ## six made-up hospitals, one study, one decision; writes out/demo/report.html
 	@$(BIN)/fedvalue demo --out $(OUT)/demo
+
+federation: $(VENV)/.base ## three hospitals and a coordinator as processes here, with TLS and papers; writes out/federation
+	@$(BIN)/fedvalue demo --processes --out $(OUT)/federation
 
 test: $(VENV)/.test ## run the tests; ARGS='-k survival' runs some of them
 	@$(BIN)/python -m pytest $(ARGS)

@@ -65,6 +65,10 @@ pfs_zero = { kind = "time_to_event", entry = "origin", events = ["progression", 
 share = DIAGNOSTICS
 """  # noqa: E501  (TOML has no line breaks inside braces)
 
+TWO_ARMS = 'treatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
+ADULTS = 'trial = { eligibility = "adults" }'
+IN_TIME = 'trial = { eligibility = "adults", grace = { start = "score", within = "3 months" } }'
+
 FORMS: Mapping[str, tuple[str, ...]] = {
     "proportion": (
         'endpoint = "response"',
@@ -131,15 +135,12 @@ FORMS: Mapping[str, tuple[str, ...]] = {
             'group = "arm"\napplies = "treated"\ncompared = "control"'
         ),
     ),
+    "by_site": ('variable = "cost"', 'variable = "response"'),
     "treatment_effect": (
-        'outcome = "response"\ntreatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
-        'covariates = ["age", "sex"]\nsubgroups = ["egfr"]\ntrial = { eligibility = "adults" }',
-        'outcome = "cost"\ntreatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
-        'covariates = ["age"]\ntrial = { eligibility = "adults" }',
-        'outcome = "os"\ntreatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
-        'covariates = ["age", "egfr"]\ntrial = { eligibility = "adults" }',
-        'outcome = "pfs_zero"\ncovariates = ["egfr"]\n'
-        'trial = { eligibility = "adults", grace = { start = "score", within = "3 months" } }',
+        f'outcome = "response"\n{TWO_ARMS}covariates = ["age", "sex"]\nsubgroups = ["egfr"]\n{ADULTS}',
+        f'outcome = "cost"\n{TWO_ARMS}covariates = ["age"]\n{ADULTS}',
+        f'outcome = "os"\n{TWO_ARMS}covariates = ["age", "egfr"]\n{ADULTS}',
+        f'outcome = "pfs_zero"\ncovariates = ["egfr"]\n{IN_TIME}',
     ),
     "calibration": (
         'outcome = "response"\nscore = "risk"\nby = ["sex"]',

@@ -25,7 +25,7 @@ from fedvalue.planning.plan import MOST_PUBLIC, PlannedRelease
 from fedvalue.study.endpoints import Binary, TimeToEvent
 from fedvalue.study.schema import Study
 
-DRAWN = ("patients", "categories", "numbers", "binary", "survival", "lost")
+DRAWN = ("patients", "categories", "numbers", "binary", "survival", "lost", "site")
 """The fields of a cohort that are drawn here."""
 
 FLOATS = (
@@ -93,7 +93,8 @@ def draw(study: Study, rng: np.random.Generator, bad: NDArray[np.bool_]) -> Coho
         else:
             raise LookupError(f"no rows are drawn for an endpoint of the kind {type(endpoint).__name__}")
     lost = np.where(bad, rng.choice(np.array(CODES), patients), rng.integers(0, 4, patients))
-    return Cohort(patients, categories, numbers, binary, survival, lost)
+    site = np.where(bad, rng.choice(np.array(CODES), patients), rng.integers(0, 5, patients))
+    return Cohort(patients, categories, numbers, binary, survival, lost, site)
 
 
 def _numbers(
@@ -132,6 +133,7 @@ def rows(cohort: Cohort, index: NDArray[np.int64]) -> Cohort:
             for name, outcome in cohort.survival.items()
         },
         cohort.lost[index],
+        cohort.site[index],
     )
 
 

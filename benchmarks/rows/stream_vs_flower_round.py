@@ -51,7 +51,7 @@ def measure(folder: Path) -> Row:
     other = statistics.median(over_flower(folder)[1:])
     how = (
         f"seconds for one question to {SITES} sites and every answer, no work, after warm-up: streams over "
-        "mutual TLS; other: Flower's SuperLink and SuperNodes as processes on loopback, by its send_and_receive"
+        "mutual TLS; other: Flower's SuperLink and SuperNodes as processes, by its send_and_receive"
     )
     return Row(ours=ours, other=other, ratio=other / ours, unit="s", how=how)
 

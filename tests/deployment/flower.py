@@ -63,7 +63,7 @@ class FlowerFederation:
           node_configs: As ``flower-supernode --node-config`` takes them, ``site-home="/path"``.
 
         Raises:
-          RuntimeError: Not everything was up in time; the message has the logs' ends.
+          FederationError: Not everything was up in time; the message has the logs' ends.
         """
         link, *nodes = free_ports(1 + len(node_configs))
         caller = self._home("caller")

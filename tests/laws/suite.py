@@ -85,6 +85,7 @@ def rows(cohort: Cohort, keep: np.ndarray) -> Cohort:
         {k: BinaryOutcome(v.status[keep]) for k, v in cohort.binary.items()},
         {k: SurvivalOutcome(v.entry[keep], v.exit[keep], v.event[keep]) for k, v in cohort.survival.items()},
         cohort.lost,
+        cohort.places[keep],
     )
 
 

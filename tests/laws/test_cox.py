@@ -57,7 +57,7 @@ class TestCoxLaws(AnalysisLaws):
 
 def cohort_of(table: pd.DataFrame, covariates: Sequence[str], stratum: str | None = None) -> list[Cohort]:
     """Whole numbers of days over five sites."""
-    levels = np.unique(table[stratum]) if stratum else None
+    levels = np.unique(table[stratum]) if stratum else np.zeros(0)
     found = []
     for i in range(5):
         part = table.iloc[i::5]

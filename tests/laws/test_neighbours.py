@@ -58,7 +58,7 @@ def test_a_patient_who_counts_twice_is_caught() -> None:
     asked = study("proportion", 1)
     release = planned(asked)
     wrong = Twice(release.label, release.parts, release.blocks, release.scales, release.exact)
-    found = neighbours.compare(asked, wrong, 100, 1)
+    found = neighbours.compare(asked, wrong, 400, 1)
     assert found.over > 0
     assert found.largest == pytest.approx(4.0)
     assert "of its bound" in found.first

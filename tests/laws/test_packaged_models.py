@@ -1,4 +1,4 @@
-"""The whole path on lifelines' lung table, 19 sites: tests, a regression and hazards of one study."""
+"""The whole path on lifelines' lung table, a site for each performance status: tests, a regression and hazards of one study."""
 
 from __future__ import annotations
 
@@ -57,12 +57,14 @@ def test_without_noise_the_federated_answers_are_the_pooled_ones(repository: Pat
     table = load_lung()
     table.to_csv(tmp_path / "lung.csv", index=False)
     mapping = repository / "tests" / "data" / "mappings" / "lung_lifelines.toml"
-    pooled = PooledTable(tmp_path / "lung.csv", mapping, site_column="inst")
+    pooled = PooledTable(tmp_path / "lung.csv", mapping, site_column="ph.ecog")
     result = run(
         parse(study(repository), where="lung"), pooled, out=tmp_path / "out",
         unsafe_no_noise=True, unsafe_clear_sum=True,
     )  # fmt: skip
-    curves, cox, linear, weibull = result.evidence.conclusions
+    found = {conclusion.kind: conclusion for conclusion in result.evidence.conclusions}
+    curves, cox = found["kaplan_meier"], found["cox"]
+    linear, weibull = found["regression"], found["parametric_survival"]
     male = table["sex"] == 1
     expected = logrank_test(
         table["time"][male], table["time"][~male], table["status"][male], table["status"][~male]
@@ -72,8 +74,8 @@ def test_without_noise_the_federated_answers_are_the_pooled_ones(repository: Pat
     assert tests["median"].value == 310
     columns = table.assign(female=(table["sex"] == 2).astype(float))[["age", "female"]]
     hazards = PHReg(table["time"], columns, status=table["status"], ties="breslow").fit(disp=0)
-    found = cox.stratum("all").estimates
-    np.testing.assert_allclose([found["age"].value, found["sex=female"].value], hazards.params, rtol=1e-3)
+    ratios = cox.stratum("all").estimates
+    np.testing.assert_allclose([ratios["age"].value, ratios["sex=female"].value], hazards.params, rtol=1e-3)
     least = sm.OLS(table["age"], sm.add_constant(columns[["female"]])).fit()
     slopes = linear.stratum("all").estimates
     assert slopes["sex=female"].value == pytest.approx(least.params["female"], rel=1e-6)

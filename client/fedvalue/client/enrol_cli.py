@@ -16,14 +16,14 @@ from fedvalue.client.enrolling import (
 )
 from fedvalue.client.enrolling import confirm as confirm_entity
 from fedvalue.client.enrolling import new_officer as make_officer
-from fedvalue.client.home import OFFICER_KEY, SiteHome, write_atomically
+from fedvalue.client.home import OFFICER_KEY, SITE_KEY, Passphrases, SiteHome, write_atomically
 from fedvalue.client.identity import load_identity, site_roster, take_papers, take_revocations
 from fedvalue.client.opening import OFFICER_VARIABLE, open_home
 from fedvalue.study.identity.confirmation import spoken
 from fedvalue.study.identity.ends import warnings
 from fedvalue.study.identity.enrolment import read_token
 from fedvalue.study.identity.papers import read_papers
-from fedvalue.study.passphrases import new_passphrase, passphrase_file
+from fedvalue.study.passphrases import KeyRing, new_passphrase, passphrase_file
 
 Home = Annotated[Path, typer.Argument(help="The site's home folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -34,7 +34,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to ``fedvalue site``."""
     named: dict[str, Callable[..., None]] = {
         "enrol": enrol, "certify": certify, "papers": papers, "confirm": confirm, "revocations": revocations,
-        "renew": renew, "new-officer": new_officer,
+        "renew": renew, "new-key": new_key, "new-officer": new_officer,
     }  # fmt: skip
     for name, command in named.items():
         app.command(name)(command)
@@ -174,6 +174,33 @@ def renew(home: Home, out: Out = None, as_json: AsJson = False) -> None:
     hospitals confirmed stays good; the roster is signed anew, and officers approve on it.
     """
     _request(open_home(home), out or home / "outbox", as_json)
+
+
+def new_key(
+    home: Home,
+    out: Out = None,
+    passphrase: Annotated[bool, typer.Option("--passphrase", help="Ask for a passphrase, twice.")] = False,
+    new_from: Annotated[
+        Path | None,
+        typer.Option("--new-passphrase-file", help="Take the new key's from a file of mode 0600."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new site key in good order: the ledger goes on, signed by the new key from here.
+
+    Stop the site node first. The old key signs the handover and is gone; it must open, so a lost key cannot
+    be replaced this way (see docs/identity.md). The request goes to the authority, which revokes the old
+    certificate, compares the new digits with you, and signs a new roster; officers approve again, and every
+    hospital that had confirmed the old key compares the new one. Cut short, give the command again.
+    """
+    from fedvalue.client.rotating import new_site_key
+
+    opened = open_home(home)
+    secret = passphrase_file(new_from) if new_from else None
+    secret = new_passphrase(SITE_KEY) if secret is None and passphrase else secret
+    new_site_key(opened, secret)
+    known = Passphrases(site=secret)
+    _request(SiteHome.open(home, opened.clock, KeyRing(known.given)), out or home / "outbox", as_json)
 
 
 def new_officer(

@@ -33,6 +33,7 @@ from fedvalue.study.identity.certificate import (
     read_site_certificate,
     require_dates,
 )
+from fedvalue.study.identity.clock import require_later
 from fedvalue.study.identity.confirmation import require_confirmed
 from fedvalue.study.identity.ends import LIST_AHEAD, Ending
 from fedvalue.study.identity.names import MAX_BYTES
@@ -168,6 +169,8 @@ def standing(identity: SiteIdentity | None, roster: Roster, answers: int, now: d
     if identity is None:
         return frozenset()
     identity.require_own(now)
+    if roster.issued is not None:
+        require_later(now, roster.issued, where="roster")
     gone = identity.trust.lapsed(roster, now)
     if len(roster.site) - len(gone) < answers:
         raise SiteLapsed(

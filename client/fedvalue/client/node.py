@@ -103,7 +103,7 @@ class SiteNode:
         self._folder, self._clock, self._keys = folder, clock, KeyRing(ask)
         home = self._home()
         home.site_key()  # whoever has to be asked is asked now, and not by a message
-        self._unlock = weakref.finalize(self, os.close, _lock(folder))
+        self._unlock = weakref.finalize(self, os.close, node_lock(folder))
         self._noise = noise or SystemNoise()
         self._known: dict[str, tuple[bytes, ApprovedStudy]] = {}
         self._guard = threading.Lock()
@@ -268,7 +268,13 @@ def _state(home: SiteHome, study_hash: str) -> bytes | None:
     return state.digest()
 
 
-def _lock(folder: Path) -> int:
+def node_lock(folder: Path) -> int:
+    """Take the home for one process, and return what to close to give it back.
+
+    Raises:
+      LedgerBusy: a node runs on it.
+      OutputError: the folder cannot be written.
+    """
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

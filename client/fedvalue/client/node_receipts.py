@@ -16,7 +16,6 @@ from fedvalue.client.governance.receipts import (
     PeerReceipt,
     Receipts,
     needed,
-    reopen,
     require_latest,
 )
 from fedvalue.client.home import SiteHome
@@ -89,9 +88,10 @@ class NodeReceipts:
         """
         home, found = self._home(), self._found(study_hash)
         inquiry = Inquiry(home.policy.site, self._nonce.hex(), found.roster, needed(found.plan.thresholds))
+        claims = inquiry.accepted(_read(receipts))  # first: reading the whole ledger takes longer
         with home.ledger() as ledger:
             self.require_held(ledger)
-            head = reopen(ledger, _read(receipts), inquiry)
+            head = require_latest(ledger, claims)
         with self._guard:
             self._open.add(found.plan.roster_hash)
         self.held(head)

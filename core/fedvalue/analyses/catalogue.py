@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fedvalue.analyses.analysis import Analysis
+from fedvalue.analyses.by_site import MeansBySite
 from fedvalue.analyses.described import DESCRIBED
 from fedvalue.analyses.diagnostics import DiagnosticsOfStudy
 from fedvalue.analyses.effects import EFFECTS
@@ -62,13 +64,21 @@ def analysis_of(question: Question, measured: Measured) -> Analysis:
     return BUILDERS[type(question)](question, measured)
 
 
-def analyses_of(study: Study) -> tuple[Analysis, ...]:
+def analyses_of(study: Study, sites: tuple[str, ...] = ()) -> tuple[Analysis, ...]:
     """Return all analyses of a study, in its order; its diagnostics, where it has a share for them, last.
+
+    Args:
+      study: The study.
+      sites: Ids in the roster's order, for analyses by site; left out, as many as the study's ``min_sites``.
 
     Raises:
       StudyInvalid: two analyses ask the same.
     """
-    found = tuple(analysis_of(question, study.measured) for question in study.analyses)
+    named = sites or tuple(f"site {i}" for i in range(1, study.federation.min_sites + 1))
+    found = tuple(
+        replace(one, sites=named) if isinstance(one, MeansBySite) else one
+        for one in (analysis_of(question, study.measured) for question in study.analyses)
+    )
     labels = [analysis.label for analysis in found]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise StudyInvalid(f"two analyses ask for {twice[0]}", where="analyses", do="leave one of them out")

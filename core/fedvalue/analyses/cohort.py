@@ -49,6 +49,7 @@ class Cohort:
       survival: Endpoint name to outcome.
       lost: The step of the selection that left out each patient of the site who is not in, counted from 0 as
         the study lists them (the index, then what is required, then what is excluded), shape ``(lost,)``.
+      site: Place of the site of each row in the roster's order, shape ``(n,)``; empty where it is not told.
     """
 
     patients: int
@@ -57,6 +58,14 @@ class Cohort:
     binary: Mapping[str, BinaryOutcome] = field(default_factory=dict)
     survival: Mapping[str, SurvivalOutcome] = field(default_factory=dict)
     lost: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    site: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """`site`, with -1 for every row where it is not told, shape ``(n,)``."""
+        if len(self.site) == self.patients:
+            return self.site
+        return np.full(self.patients, UNKNOWN, dtype=np.int64)
 
 
 def pool(cohorts: list[Cohort]) -> Cohort:
@@ -76,4 +85,5 @@ def pool(cohorts: list[Cohort]) -> Cohort:
             for k in first.survival
         },
         np.concatenate([c.lost for c in cohorts]),
+        np.concatenate([c.places for c in cohorts]),
     )

@@ -1,4 +1,4 @@
-"""From the questions about predictions and treatments to the analyses that answer them."""
+"""From the questions about predictions, treatments and hospitals to the analyses that answer them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from fedvalue.analyses.analysis import Analysis
 from fedvalue.analyses.arms import Arms, Response
+from fedvalue.analyses.by_site import MeansBySite
 from fedvalue.analyses.calibration import CalibrationByGroup
 from fedvalue.analyses.cloned import ClonedArms
 from fedvalue.analyses.design import Design
@@ -15,12 +16,13 @@ from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.analyses.outcome import Outcome
 from fedvalue.analyses.pseudo import PseudoValues
+from fedvalue.analyses.quantity import Quantity
 from fedvalue.analyses.risk import Risk, Term
 from fedvalue.analyses.treatment_effect import TreatmentEffectAnalysis
 from fedvalue.study.endpoints import Binary, TimeToEvent
 from fedvalue.study.model import duration_days
 from fedvalue.study.questions.calibration import INTERCEPT
-from fedvalue.study.questions.effects import Calibration, TreatmentEffect
+from fedvalue.study.questions.effects import BySite, Calibration, TreatmentEffect
 from fedvalue.study.questions.question import Measured, Question, entry_at_origin
 
 
@@ -39,6 +41,10 @@ def _term(term: str, coefficient: float, measured: Measured) -> Term:
     if not level:
         return Term(name, coefficient, clip=measured.number(name))
     return Term(name, coefficient, levels=measured.levels(name), level=level)
+
+
+def _by_site(spec: BySite, measured: Measured) -> Analysis:
+    return MeansBySite(Quantity.of(spec.variable, measured), ())
 
 
 def _treatment_effect(spec: TreatmentEffect, measured: Measured) -> Analysis:
@@ -91,6 +97,7 @@ def _protocol(spec: TreatmentEffect) -> tuple[str, ...]:
 
 
 EFFECTS: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
+    BySite: _by_site,
     Calibration: _calibration,
     TreatmentEffect: _treatment_effect,
 }

@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler, SysLogHandler
@@ -147,20 +148,36 @@ def start(to: Destinations, *more: logging.Handler) -> logging.Logger:
     """
     log = logging.getLogger(ROOT)
     stop()
-    handlers = [*more]
-    if to.file is not None:
-        handlers.append(_file(to.file, to.file_bytes, to.files))
-    if to.syslog:
-        handlers.append(_syslog(to.syslog))
-    if to.stderr:
-        shown = logging.StreamHandler()
-        shown.setFormatter(Lines() if to.stderr == "json" else Plain())
-        handlers.append(shown)
-    for handler in handlers:
+    for handler in _handlers(to, more):
         log.addHandler(handler)
     log.setLevel(to.level)
     log.propagate = False
     return log
+
+
+@contextmanager
+def writing(to: Destinations, *more: logging.Handler) -> Iterator[logging.Logger]:
+    """Send what our loggers say to its destinations, beside where it goes already, and stop at the end.
+
+    Args:
+      to: Where.
+      more: Further handlers.
+
+    Raises:
+      OutputError: the file or the syslog cannot be opened.
+    """
+    log = logging.getLogger(ROOT)
+    handlers, before = _handlers(to, more), log.level
+    for handler in handlers:
+        log.addHandler(handler)
+    log.setLevel(to.level if before == logging.NOTSET else min(before, to.level))
+    try:
+        yield log
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+        log.setLevel(before)
 
 
 def stop() -> None:
@@ -191,6 +208,19 @@ def printed(text: str, *, ours: bool) -> dict[str, object]:
     return {"event": "line", "text": shown[:LONGEST]}
 
 
+def _handlers(to: Destinations, more: tuple[logging.Handler, ...]) -> list[logging.Handler]:
+    handlers = [*more]
+    if to.file is not None:
+        handlers.append(_file(to.file, to.file_bytes, to.files))
+    if to.syslog:
+        handlers.append(_syslog(to.syslog))
+    if to.stderr:
+        shown = logging.StreamHandler()
+        shown.setFormatter(Lines() if to.stderr == "json" else Plain())
+        handlers.append(shown)
+    return handlers
+
+
 def _file(path: Path, size: int, kept: int) -> logging.Handler:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -207,6 +237,8 @@ def _syslog(address: str) -> logging.Handler:
     host, _, port = address.rpartition(":")
     try:
         if address.startswith("/"):
+            if not Path(address).is_socket():  # logging itself would wait for one in silence
+                raise OutputError("there is no syslog", where=address, do="name /dev/log, or host:port for UDP")
             made = SysLogHandler(address)
         else:
             made = SysLogHandler((host.strip("[]"), int(port)), socktype=socket.SOCK_DGRAM)

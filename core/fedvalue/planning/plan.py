@@ -244,16 +244,30 @@ def make_plan(study: Study, roster: Roster, *, unsafe_exact: bool = False) -> Pl
             do="enrol more hospitals, or write a study that runs on fewer",
         )
     limits = roster.thresholds(study.federation)
-    return plan_on(study, limits, roster.digest(), unsafe_exact=unsafe_exact)
+    return plan_on(study, limits, roster.digest(), unsafe_exact=unsafe_exact, sites=roster.order)
 
 
-def plan_on(study: Study, limits: Thresholds, roster_hash: str, *, unsafe_exact: bool = False) -> Plan:
+def plan_on(
+    study: Study,
+    limits: Thresholds,
+    roster_hash: str,
+    *,
+    unsafe_exact: bool = False,
+    sites: tuple[str, ...] = (),
+) -> Plan:
     """Plan a study on so many sites, for a preview without a roster too.
+
+    Args:
+      study: Validated study.
+      limits: n, c, f, t, m.
+      roster_hash: SHA-256 of the roster.
+      unsafe_exact: As for `make_plan`.
+      sites: Ids in the roster's order; left out, numbered.
 
     Raises:
       PrivacyError: the budget is too small for what is asked, or the sums would not fit the ring.
     """
-    analyses = analyses_of(study)
+    analyses = analyses_of(study, sites or tuple(f"site {i}" for i in range(1, limits.sites + 1)))
     # every spare attempt is asked at its full price, and the study's epsilon covers all of them
     whole = accounting.rho_units_for(study.privacy.epsilon, study.privacy.delta)
     once = whole // (1 + study.privacy.spare_attempts)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,6 +113,7 @@ def prospect(
     assumed.require_fits(study)
     patients = assumed.patients_of(study, limits.sites)
     cohort = draw(study, assumed, patients, np.random.default_rng([seed, 0]))
+    cohort = replace(cohort, site=np.arange(patients) % limits.sites)
     own, exact = plan_on(study, limits, NOWHERE), plan_on(study, limits, NOWHERE, unsafe_exact=True)
     at: dict[float, tuple[Expected, ...]] = {}
     for number, epsilon in enumerate(sorted({*EPSILONS, study.privacy.epsilon})):

@@ -127,6 +127,11 @@ class Roster(Part):
         """Whether the roster names its authority and a certificate for every site."""
         return self.authority is not None
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Ids of the sites in alphabetical order: an analysis by site has its numbers in it."""
+        return tuple(sorted(site.id for site in self.site))
+
     def get(self, site_id: str) -> Site | None:
         """Return the site called ``site_id``, or None."""
         return next((site for site in self.site if site.id == site_id), None)

@@ -9,6 +9,7 @@ to wait for sites).
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from flwr.app import Context
@@ -17,22 +18,34 @@ from pydantic import ValidationError
 
 from fedvalue.errors import FederationError, SignatureInvalid
 from fedvalue.evidence import statements
+from fedvalue.operations import logs
 from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.results import write_results
 from fedvalue.server.running import run_watched
+from fedvalue.server.watched import LINES
 from fedvalue.study import file as study_file
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.trust import load_trust
 from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.signature import Signature, verify
 
+SYSLOG = "FEDVALUE_SYSLOG"
+"""Environment variable: ``/dev/log`` or ``host:port`` that gets the coordinator's log lines too."""
+
 app = ServerApp()
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the study, and write evidence, decisions and report."""
+    """Run the study, and write evidence, decisions and report; log lines go to ``out/coordinator.log``."""
     settings = {key: str(value) for key, value in context.run_config.items()}
+    with logs.writing(
+        logs.Destinations(file=_path(settings, "out") / LINES, syslog=os.environ.get(SYSLOG, ""))
+    ):
+        _run(grid, settings)
+
+
+def _run(grid: Grid, settings: dict[str, str]) -> None:
     study_path, out = _path(settings, "study"), _path(settings, "out")
     key_path = Path(settings["key"]) if settings.get("key") else out / "keys" / "coordinator.pem"
     study = study_file.load(study_path)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fedvalue.operations.endpoint import Endpoint
 from fedvalue.server.provisioning import tls
 from fedvalue.server.provisioning.office import KEY, TLS, Office
+from fedvalue.server.watched import health, measured
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.confirmation import spoken
 from fedvalue.study.identity.ends import warnings
@@ -134,6 +138,32 @@ def show(folder: Folder, as_json: AsJson = False) -> None:
     lines += [f"warning: {line}" for line in found]
     facts = {"name": state.name, "address": state.address, "invited": rows, "warnings": list(found)}
     _tell(as_json, facts, "\n".join(lines))
+
+
+@app.command()
+def watch(
+    folder: Folder,
+    runs: Annotated[
+        Path, typer.Option(help="Folder of the studies' --out folders, or one of them.", show_default=False)
+    ],
+    listen: Annotated[
+        str, typer.Option(help="127.0.0.1:port, or the path of a Unix socket; nobody else is let in.")
+    ] = "127.0.0.1:9465",
+) -> None:
+    """Serve /health and /metrics (Prometheus) of this coordinator, until SIGTERM or Ctrl-C.
+
+    Reads the folders of the studies, so that it goes on while a study's own process dies and is started
+    again. docs/operations.md lists every number, and why no patient can move it.
+    """
+    stop = threading.Event()
+    office = Office(folder, present)
+    office.state()  # refuses a folder that is none, now
+    endpoint = Endpoint(listen, health=lambda: health(runs), metrics=lambda: measured(runs, office).text())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    typer.echo(f"on {endpoint.where}: /health /metrics")
+    stop.wait()
+    endpoint.close()
 
 
 def _superlink(folder: Path, port: int) -> str:

@@ -53,12 +53,24 @@ def demo(
     seed: Seed = 20261121,
     as_json: AsJson = False,
     language: ReportLanguage = "both",
+    processes: Annotated[
+        bool,
+        typer.Option(
+            "--processes", help="Three hospitals and a coordinator as processes, with TLS and papers."
+        ),
+    ] = False,
 ) -> None:
     """Six made-up hospitals, one study, one payment decision, over Flower in this process.
 
     Does EGFR-guided first-line therapy keep its 6-month response? The planted truth lies in
     OUT-hospitals/truth.json, beside the hospitals and outside of their folders.
+
+    With --processes it is a federation as between machines, on this one: an authority, a coordinator and three
+    hospitals with keys of their own, SuperLink and sites as processes on loopback ports, every step timed.
     """
+    if processes:
+        _federation(out, seed, as_json)
+        return
     with _progress(as_json) as told:
         told("making six hospitals", 0, 1)
         made = re.compile("|".join(["study[.]toml", "truth[.]json", *(h.id for h in demo_world().hospitals)]))
@@ -140,6 +152,23 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise StudyInvalid(f"{text!r} is no day", where="--day", do="write it as 2026-03-01") from error
+
+
+def _federation(out: Path, seed: int, as_json: bool) -> None:
+    from fedvalue.simulation.three_sites import run_processes  # the other commands need no federation
+
+    found = run_processes(out, lambda line: typer.echo(line, err=as_json), seed=seed)
+    if as_json:
+        facts = {
+            "evidence_id": found.evidence.evidence_id,
+            "charges": found.charges,
+            "steps": [{"seconds": round(seconds, 1), "done": text} for seconds, text in found.steps.done],
+        }
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{found.evidence.evidence_id} of {out / 'results'}: evidence.json, decision.json, report.html"
+    )
 
 
 @contextmanager

@@ -11,18 +11,24 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from fedvalue.errors import (
+    CertificateRevoked,
     FedValueError,
     OutputError,
     PrivacyError,
+    RosterUnsigned,
     SignatureInvalid,
     StudyInvalid,
 )
 from fedvalue.evidence import statements
 from fedvalue.server.cli import study_app
 from fedvalue.study.file import digest
+from fedvalue.study.identity.authority import CERTIFICATE_FILE
+from fedvalue.study.identity.clock import present
+from fedvalue.study.identity.register import LIST_FILE, Desk
 from fedvalue.study.roster import card
 from fedvalue.study.signature import Signature, verify
 from tests.agreement import FULL, changed, roster, study
+from tests.federation import make_hospitals
 
 
 def run(*arguments: object) -> Result:
@@ -53,6 +59,24 @@ def test_a_study_is_priced_for_the_fewest_hospitals_that_it_allows(path: Path) -
     text = said("check", path)
     assert "5 hospitals; 4 must answer" in text
     assert json.loads(said("check", path, "--json"))["sites"] == 5
+
+
+def test_a_signed_roster_is_priced_only_where_its_authority_is_shown_and_everybody_on_it_stands(
+    path: Path, tmp_path: Path
+) -> None:
+    office = make_hospitals(tmp_path / "homes", simulation=False, clear_sum=False).office
+    assert office is not None
+    people, authority, newest = (
+        office.folder / name for name in ("roster.toml", CERTIFICATE_FILE, LIST_FILE)
+    )
+    options = ("--authority", authority, "--revocations", newest)
+    assert said("check", path, "--roster", people, *options, "--json")
+    assert "with a [signature] is read" in refused("check", path, "--roster", people).do
+    assert isinstance(refused("check", path, "--roster", people, *options[:2]), StudyInvalid)
+    Desk(office.folder, office.desk.authority, present).revoke("s02", "stolen", list_days=31)
+    assert isinstance(refused("check", path, "--roster", people, *options), CertificateRevoked)
+    people.write_bytes(people.read_bytes() + b" ")
+    assert isinstance(refused("check", path, "--roster", people, *options), RosterUnsigned)
 
 
 def test_a_study_is_priced_for_more_hospitals_or_for_a_roster(path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
@@ -81,7 +82,9 @@ class ApprovedStudy:
         if note.study_hash != self.plan.study_hash or note.signature.role != "officer":
             raise SignatureInvalid("the note of the frozen rows is of another study", where=where)
         verify(note.content(), note.signature, where=where, public_key=key)
-        return read_snapshot(folder, self.study, content=note.rows)
+        rows = read_snapshot(folder, self.study, content=note.rows)
+        place = self.roster.order.index(home.policy.site)
+        return replace(rows, site=np.full(rows.patients, place, dtype=np.int64))
 
 
 class FrozenNote(Part):

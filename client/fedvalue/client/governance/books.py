@@ -10,6 +10,7 @@ kind           what it does
 ``debit``      one attempt is charged on each partition; its slot leaves the reservation
 ``reply``      the one reply of a debit
 ``closed``     a study ends for good; what it never asked is free again
+``rekeyed``    the site's key hands over to a new one; nothing is charged or freed
 =============  =========================================================================================
 
 Accrual partitions. A person belongs for life to the partition of the year in which the person first
@@ -264,7 +265,7 @@ class Books:
         elif entry.kind == "closed":
             self.held.pop(body["study"], None)
             self.closed[body["study"]] = entry.number
-        else:
+        elif entry.kind != "rekeyed":
             # A newer version may have charged something here that this one would not count.
             raise LedgerBroken(
                 f"an entry is of the kind {entry.kind!r}, unknown to this version",

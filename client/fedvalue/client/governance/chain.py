@@ -5,6 +5,7 @@ It knows nothing of budgets; what an entry means is `fedvalue.client.governance.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.client.governance.durable import connect, make_private, publish, transaction
 from fedvalue.client.governance.entries import BEFORE_THE_FIRST, Entry, seal, unseal
+from fedvalue.client.governance.rotation import KIND, handover, signer_after
 from fedvalue.errors import LedgerBroken, LedgerError
 from fedvalue.study.signature import public_hex
 
@@ -72,7 +74,7 @@ class Chain:
 
     def __init__(self, path: Path, key: Ed25519PrivateKey, clock: Clock, *, patience: float) -> None:
         self.path, self._key, self._clock = path, key, clock
-        self._public_key = public_hex(key)
+        self._public_key = self._signer = public_hex(key)
         self.entries: list[Entry] = []
         self._connection = connect(path, patience)
 
@@ -141,6 +143,8 @@ class Chain:
           LedgerBroken: a link does not hold.
         """
         known = len(self.entries)
+        if not known:
+            self._signer = self._first_signer()
         ((count, last),) = self.rows("SELECT count(*), coalesce(max(number), 0) FROM entry")
         ((sequence,),) = self.rows(
             "SELECT total(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = 'entry'"
@@ -158,9 +162,30 @@ class Chain:
                     raise self.broken("entries were replaced")
                 continue
             previous = self.entries[-1].hash if self.entries else BEFORE_THE_FIRST
-            entry = unseal(number, previous, content or b"", digest or b"", signed or b"", self._public_key)
+            entry = unseal(number, previous, content or b"", digest or b"", signed or b"", self._signer)
+            self._signer = signer_after(entry, self._signer)
             self.entries.append(entry)
             yield entry
+        if self._signer != self._public_key:
+            raise self.broken("it goes on under another key than this site's")
+
+    def hand_over(self, key: Ed25519PrivateKey) -> Entry:
+        """Write the entry after which ``key`` signs; this object cannot read on, open the ledger with it."""
+        previous = self.entries[-1].hash if self.entries else BEFORE_THE_FIRST
+        return self.append(handover(len(self.entries) + 1, previous, self._public_key, key))
+
+    def _first_signer(self) -> str:
+        """Return the key that should have signed the first entry: the site's, or the first before it."""
+        query = """SELECT CAST(content AS BLOB) FROM entry
+            WHERE CAST(content AS TEXT) LIKE '%"kind":"rekeyed"%' ORDER BY number"""
+        for (content,) in self.rows(query):
+            try:
+                body = json.loads(content)["body"]
+                if body["kind"] == KIND:
+                    return str(body["old"])
+            except (ValueError, KeyError, TypeError):
+                break  # what does not parse is refused when its turn comes
+        return self._public_key
 
     def rows(self, query: str, *values: int) -> Iterator[tuple[Any, ...]]:
         """Return the rows of a query."""

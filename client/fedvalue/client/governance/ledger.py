@@ -349,6 +349,21 @@ class Ledger:
             entry = self._chain.append({"kind": "closed", "result": "returned", **body})
         return Receipt(entry.number, entry.hash, fresh=True)
 
+    def hand_over(self, key: Ed25519PrivateKey) -> Head:
+        """Let another key of this site sign what follows; on the disk when this returns, and closed.
+
+        Budgets, charges and the counter go on. Open the ledger with the new key afterwards.
+
+        Raises:
+          LedgerError: the entry cannot be written.
+        """
+        with self._chain.transaction("IMMEDIATE"):
+            self._catch_up()
+            entry = self._chain.hand_over(key)
+            head = Head(self._books.base + entry.number, entry.hash)
+        self.close()
+        return head
+
     def store_reply(self, receipt: Receipt, reply: bytes) -> None:
         """Store the one reply of a charged attempt, before it is sent; on the disk when this returns.
 

@@ -25,6 +25,9 @@ def _known(kind: str) -> str:
 
 
 AnalysisKind = Annotated[str, AfterValidator(_known)]
+BY_SITE = "by_site"
+"""The kind of analysis that publishes values of single sites."""
+
 UnsafeKind = Literal["clear_sum", "no_noise", "seeded_noise"]
 
 
@@ -59,6 +62,8 @@ class Policy(Part):
         that their time tells little of the rows; left out, 1 second, and 0 at a simulated site.
       confirmed: Fingerprints that this site's people have compared over a channel of their own, by legal
         entity; ``all`` confirms whoever is on the roster, at a simulated site only.
+      release_site_values: True where studies may publish noisy values of this site alone (``by_site``);
+        left out, only at a simulated site.
     """
 
     site: str = Field(pattern=SITE_ID)
@@ -72,6 +77,7 @@ class Policy(Part):
     simulation: bool = False
     answer_every: float | None = Field(default=None, ge=0, le=3600)
     confirmed: dict[str, Fingerprint] | Literal["all"] = Field(default_factory=dict)
+    release_site_values: bool | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _compared(self) -> Self:
@@ -99,6 +105,9 @@ class Policy(Part):
         kinds = {spec.kind for spec in study.analyses}
         if not kinds <= set(self.analyses):
             raise _forbidden(f"the analyses {sorted(kinds - set(self.analyses))} are not allowed", "analyses")
+        alone = self.simulation if self.release_site_values is None else self.release_site_values
+        if BY_SITE in kinds and not alone:
+            raise _forbidden("the study would publish noisy values of this site alone", "release_site_values")
         if study.governance.profile not in self.profiles:
             raise _forbidden(
                 f"the governance profile {study.governance.profile!r} is not accepted", "profiles"
@@ -127,11 +136,16 @@ class Policy(Part):
             f"study_signers = {listed(self.study_signers)}     # empty: any signed study is looked at\n"
             f"simulation = {str(self.simulation).lower()}      "
             "# true: approvals say so, and pass for nothing else\n"
-            f"{pace}{everybody}\n"
+            f"{pace}{everybody}{self._alone()}\n"
             "[budget]                # of all patients of this site, for life\n"
             f"epsilon = {self.budget.epsilon!r}\ndelta = {self.budget.delta!r}\n"
             f"{self._confirmed_table()}"
         )
+
+    def _alone(self) -> str:
+        if self.release_site_values is None:
+            return "# release_site_values = true   # studies may publish noisy values of this site alone\n"
+        return f"release_site_values = {str(self.release_site_values).lower()}\n"
 
     def _confirmed_table(self) -> str:
         if self.confirmed == "all":

@@ -221,14 +221,13 @@ def read_snapshot(
     with _opened(path, limits) as connection:
         stated = _stated(connection, key, path)
         found = connection.execute("SELECT * EXCLUDE (position) FROM cohort ORDER BY position").fetchnumpy()
-        left_out = connection.execute("SELECT patient_id, step FROM lost ORDER BY position").fetchnumpy()
+        lost_ids, steps = _left_out(connection)
     ids = np.asarray(found.pop("patient_id"), dtype=object)
     columns = {
         name: np.ma.filled(np.ma.asarray(values), np.nan if values.dtype.kind == "f" else -1)
         for name, values in found.items()
     }
-    steps = np.ma.filled(np.ma.asarray(left_out["step"]), -1).astype(np.int64)
-    computed = _digest((ids, columns), (np.asarray(left_out["patient_id"], dtype=object), {"step": steps}))
+    computed = _digest((ids, columns), (lost_ids, {"step": steps}))
     if computed != stated.content or (content is not None and computed != content):
         raise SourceUnreadable(
             "the frozen cohort is not the one that was approved",
@@ -236,6 +235,16 @@ def read_snapshot(
             do="somebody changed the file: restore it, or withdraw the approval and approve again",
         )
     return replace(_cohort(len(ids), columns, study), lost=steps)
+
+
+def _left_out(connection: duckdb.DuckDBPyConnection) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Return who was left out and by which step; nobody in a cohort that was frozen before this was kept."""
+    kept = connection.execute("SELECT 1 FROM information_schema.tables WHERE table_name = 'lost'").fetchone()
+    if kept is None:
+        return np.array([], dtype=object), np.zeros(0, dtype=np.int64)
+    rows = connection.execute("SELECT patient_id, step FROM lost ORDER BY position").fetchnumpy()
+    steps = np.ma.filled(np.ma.asarray(rows["step"]), -1).astype(np.int64)
+    return np.asarray(rows["patient_id"], dtype=object), steps
 
 
 def snapshot_path(folder: Path, study_hash: str) -> Path:

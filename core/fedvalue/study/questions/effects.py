@@ -1,11 +1,12 @@
-"""Questions about predictions and treatments."""
+"""Questions about predictions, treatments and hospitals."""
 
 from __future__ import annotations
 
+from fedvalue.study.questions.by_site import BySite
 from fedvalue.study.questions.calibration import Calibration
 from fedvalue.study.questions.treatment_effect import TreatmentEffect
 
-Effects = Calibration | TreatmentEffect
+Effects = BySite | Calibration | TreatmentEffect
 """One of them; it stands in the union of all questions."""
 
-__all__ = ["Calibration", "Effects", "TreatmentEffect"]
+__all__ = ["BySite", "Calibration", "Effects", "TreatmentEffect"]

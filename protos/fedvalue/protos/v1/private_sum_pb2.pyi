@@ -14,7 +14,8 @@ Rules for every message:
   purpose, epoch and round stand under every one.
 * A site MUST take nothing from the coordinator that it can compute: study, roster, n, t, c, blocks,
   scales, dimension and ring are its own, and are compared.
-* Sites are named by their id on the signed roster. Lists of sites MUST name each at most once.
+* Sites are named by their id on the signed roster. Lists of sites MUST name each at most once, and have at
+  most 200 entries; a site MUST NOT read a request of more than 2^24 bytes.
 * A refusal travels as one code word outside these messages, and depends on no patient.
 """
 
@@ -560,9 +561,9 @@ class LedgerEnd(_message.Message):
     COUNTER_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     counter: _builtins.int
-    """Number of the last entry."""
+    """Number of the last entry. MUST be below 2^53; of two vectors of one site in a study the later has the larger."""
     head: _builtins.bytes
-    """Hash of the last entry."""
+    """Hash of the last entry. MUST have 32 bytes."""
     def __init__(
         self,
         *,
@@ -917,7 +918,9 @@ class ReceiptRequest(_message.Message):
     study_hash: _builtins.str
     """The study whose roster names the peers."""
     nonce: _builtins.bytes
-    """32 bytes, drawn by the asking site when its process started."""
+    """32 bytes, drawn by the asking site when its process started. A peer that has not heard it before MUST sign no
+    sum any more with a vector that the asking site gave in an epoch begun until then.
+    """
     def __init__(
         self,
         *,

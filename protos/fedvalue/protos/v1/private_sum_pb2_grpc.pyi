@@ -14,7 +14,8 @@ Rules for every message:
   purpose, epoch and round stand under every one.
 * A site MUST take nothing from the coordinator that it can compute: study, roster, n, t, c, blocks,
   scales, dimension and ring are its own, and are compared.
-* Sites are named by their id on the signed roster. Lists of sites MUST name each at most once.
+* Sites are named by their id on the signed roster. Lists of sites MUST name each at most once, and have at
+  most 200 entries; a site MUST NOT read a request of more than 2^24 bytes.
 * A refusal travels as one code word outside these messages, and depends on no patient.
 """
 

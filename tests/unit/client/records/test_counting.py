@@ -80,6 +80,23 @@ def test_different_days_with_a_record_are_counted_inside_the_window(people: Desk
     assert found.cohort.numbers["x"].tolist() == [2.0, 0.0, 0.0, 0.0]
 
 
+def test_the_first_day_of_a_record_is_known_from_the_index_day_on_and_nan_without_one(people: Desk) -> None:
+    # a: days 5 and 2; b: the day before only; c: another code; d: the very day
+    people.write(
+        done="id,day,code\na,2025-01-15,T1\na,2025-01-12,T2\nb,2025-01-31,T1\nc,2025-03-05,U1\nd,2026-05-05,T1",
+        stays="id,came,went,diagnosis\na,2025-01-11,2025-01-12,C34",
+    )
+    people.load(PATIENTS + DONE + STAYS)
+    found = with_variable(
+        people,
+        '{ first_day = { of = "procedure", codes = ["T*"], within = "0d..9d" }, clip = [0, 9], unit="days" }',
+    )
+    days = found.cohort.numbers["x"].tolist()
+    assert [days[0], days[3]] == [2.0, 0.0]
+    assert math.isnan(days[1])
+    assert math.isnan(days[2])
+
+
 def test_tests_without_a_known_day_make_the_count_unknown(people: Desk) -> None:
     people.write(
         tests="id,gene,day\na,EGFR,2025-01-11\na,EGFR,2025-01-20\nb,EGFR,\nc,KRAS,2025-03-02",

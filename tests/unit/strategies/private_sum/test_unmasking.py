@@ -33,17 +33,30 @@ def test_up_to_two_liars_among_seven_are_named(liars: tuple[str, ...]) -> None:
     work = rebuilding()
     assert work.secret("owner", told, lambda found: found == secret) == secret
     # a liar among the first five was noticed; one whose share was not needed has spoiled nothing
-    assert work.liars in ({*liars}, {*liars} - {*NAMES[T:]}, set())
-    assert bool(work.liars) == bool({*liars} & {*NAMES[:T]})
+    assert {*work.accused} in ({*liars}, {*liars} - {*NAMES[T:]}, set())
+    assert bool(work.accused) == bool({*liars} & {*NAMES[:T]})
 
 
-def test_a_named_liar_is_not_asked_again() -> None:
+def test_who_lies_about_more_owners_than_may_collude_is_proven_to_lie() -> None:
     work = rebuilding()
-    for _ in range(3):
+    for number in range(1, 4):
         secret, shares = shared()
         shares["site-1"] = bytes(32)
-        assert work.secret("owner", shares, lambda found, s=secret: found == s) == secret  # type: ignore[misc]  # bound now
-        assert work.holders == NAMES[1:]
+        owner = f"owner-{number}"
+        assert work.secret(owner, shares, lambda found, s=secret: found == s) == secret  # type: ignore[misc]  # bound now
+        assert work.proven(number - 1) == {"site-1"}
+        assert work.proven(number) == set()
+
+
+def test_owners_that_share_wrongly_frame_nobody_and_cost_no_sum() -> None:
+    """Two owners gave wrong shares to two honest holders each: four of seven, where five are needed."""
+    work = rebuilding()
+    for owner, framed in (("owner-1", NAMES[:2]), ("owner-2", NAMES[2:4]), ("owner-3", [])):
+        secret, shares = shared()
+        shares |= dict.fromkeys(framed, bytes(32))
+        assert work.secret(owner, shares, lambda found, s=secret: found == s) == secret  # type: ignore[misc]  # bound now
+    assert {*work.accused} == {*NAMES[:4]}
+    assert work.proven(1) == set()
 
 
 @pytest.mark.parametrize("wrong", [b"", b"short", b"\xff" * 32])
@@ -51,7 +64,7 @@ def test_a_share_out_of_range_is_a_wrong_share(wrong: bytes) -> None:
     secret, shares = shared()
     work = rebuilding()
     assert work.secret("owner", shares | {"site-2": wrong}, lambda found: found == secret) == secret
-    assert work.liars == {"site-2"}
+    assert {*work.accused} == {"site-2"}
 
 
 def test_more_liars_than_spare_holders_give_nothing() -> None:

@@ -39,7 +39,7 @@ class Attempted:
       refusals: Site id to the code with which it fell out, at any step.
       asked: Sites that were asked for a masked vector.
       signed: What at least t survivors signed, for the next round; None if fewer did.
-      suspects: Sites that shared secrets which do not rebuild, or released wrong shares.
+      suspects: Sites that shared secrets which do not rebuild, or are proven to release wrong shares.
       failure: Why the attempt failed; None if it did not.
     """
 
@@ -228,8 +228,9 @@ class OneRound:
                 "the shares of a site's secret do not give it", where=error.where, do="try another epoch"
             ) from error
         finally:
-            self.suspects |= rebuilding.liars
-            self.refusals |= dict.fromkeys(rebuilding.liars, ShareInvalid.code)
+            # Noted here, left out later only if no coalition of owners could have framed it.
+            self.suspects |= rebuilding.proven(self.agreed.membership.thresholds.colluding)
+            self.refusals |= dict.fromkeys(rebuilding.accused, ShareInvalid.code)
 
     def _revealed(
         self,

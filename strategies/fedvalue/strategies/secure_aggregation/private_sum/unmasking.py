@@ -2,7 +2,7 @@
 
 Every rebuilt secret is checked against what its owner published in the epoch's key list, so a wrong share
 cannot change a sum in silence: other holders are tried, and the share that does not lie on the
-polynomial names its sender.
+polynomial is noted with its holder.
 """
 
 from __future__ import annotations
@@ -27,18 +27,22 @@ MOST_SUBSETS = 500
 class Rebuilding:
     """Rebuilds secrets from one round's shares.
 
+    A share that does not fit may be its holder's lie, or what a lying owner gave to an honest holder; the
+    two look the same. So whoever is accused is asked last and never put aside, and only a holder whose
+    shares do not fit for more owners than may collude is proven to lie.
+
     Attributes:
       threshold: t.
       points: Site to its number in Shamir's sharing.
-      holders: Sites that released shares and have not lied, in the order of ids.
-      liars: Sites whose shares did not fit.
+      holders: Sites that released shares, in the order of ids.
+      accused: Holder to the owners of whose secrets its share did not fit.
     """
 
     threshold: int
     points: Mapping[str, int]
     holders: list[str]
-    liars: set[str] = field(default_factory=set)
-    _weights: Weights | None = None
+    accused: dict[str, set[str]] = field(default_factory=dict)
+    _weights: dict[tuple[tuple[str, ...], int], Weights] = field(default_factory=dict)
 
     def secret(self, owner: str, shares: Mapping[str, bytes], right: Callable[[bytes], bool]) -> bytes:
         """Return the secret of ``owner``.
@@ -51,46 +55,55 @@ class Rebuilding:
         Raises:
           ShareInvalid: no set of holders that was tried gives it; the owner shared wrongly, or too many lie.
         """
-        if self._weights is None:
-            self._weights = self._of(self.holders[: self.threshold])
-        found = self._combined(self._weights, shares)
+        order = sorted(self.holders, key=lambda holder: len(self.accused.get(holder, ())))
+        first = order[: self.threshold]
+        found = self._combined(self._of(first), shares)
         if found is not None and right(found):
+            self._accuse(owner, first, [holder for holder in order if holder in self.accused], shares)
             return found
-        for chosen in self._others():
-            weights = self._of(chosen)
-            found = self._combined(weights, shares)
+        for chosen in self._others(order):
+            found = self._combined(Weights.of([self.points[holder] for holder in chosen]), shares)
             if found is not None and right(found):
-                self._name_liars(chosen, shares)
+                self._weights.clear()
+                self._accuse(owner, chosen, order, shares)
                 return found
         raise ShareInvalid("the shares of a secret do not give it", where=owner)
 
-    def _others(self) -> Iterator[list[str]]:
+    def proven(self, colluding: int) -> set[str]:
+        """Return the holders whose shares did not fit for more than ``colluding`` owners."""
+        return {holder for holder, owners in self.accused.items() if len(owners) > colluding}
+
+    def _others(self, order: list[str]) -> Iterator[list[str]]:
         """Sets of t holders, those that leave out any one liar first, then any two, any three, ...
 
         To leave out any k, the holders are cut into runs of ``spare / k`` and every k runs are left out
         once: 190 sets for two liars among 200 holders of whom 20 are spare, where pairs would be 19,900.
         """
-        spare = len(self.holders) - self.threshold
-        sets = (
-            [holder for holder in self.holders if holder not in set().union(*out)][: self.threshold]
-            for liars in range(1, spare + 1)
-            for out in combinations(self._runs(spare // liars), liars)
-        )
+        spare = len(order) - self.threshold
+
+        def without(out: tuple[list[str], ...]) -> list[str]:
+            gone = {holder for run in out for holder in run}
+            return [holder for holder in order if holder not in gone][: self.threshold]
+
+        def runs(length: int) -> list[list[str]]:
+            return [order[start : start + length] for start in range(0, len(order), length)]
+
+        sets = (without(out) for k in range(1, spare + 1) for out in combinations(runs(spare // k), k))
         return islice(sets, MOST_SUBSETS)
 
-    def _runs(self, length: int) -> list[list[str]]:
-        return [self.holders[start : start + length] for start in range(0, len(self.holders), length)]
+    def _accuse(self, owner: str, honest: list[str], whom: list[str], shares: Mapping[str, bytes]) -> None:
+        for holder in whom:
+            if holder not in honest:
+                fits = self._combined(self._of(honest, at=self.points[holder]), shares)
+                if fits != shares[holder]:
+                    self.accused.setdefault(holder, set()).add(owner)
 
-    def _name_liars(self, honest: list[str], shares: Mapping[str, bytes]) -> None:
-        for holder in [h for h in self.holders if h not in honest]:
-            fits = Weights.of([self.points[h] for h in honest], at=self.points[holder])
-            if self._combined(fits, shares) != shares[holder]:
-                self.liars.add(holder)
-                self.holders.remove(holder)
-        self._weights = None
-
-    def _of(self, holders: list[str]) -> Weights:
-        return Weights.of([self.points[holder] for holder in holders])
+    def _of(self, holders: list[str], at: int = 0) -> Weights:
+        """Weights are made once for a set of holders: most secrets take the same."""
+        key = (tuple(holders), at)
+        if key not in self._weights:
+            self._weights[key] = Weights.of([self.points[holder] for holder in holders], at=at)
+        return self._weights[key]
 
     def _combined(self, weights: Weights, shares: Mapping[str, bytes]) -> bytes | None:
         try:
@@ -134,7 +147,7 @@ def take_off(
       survivors: U3, whose vectors are in the sum; their self-masks are taken off.
       lost: Members outside U3; what the survivors share with them is taken off.
       revealed: Holder to what it released, at least t of them.
-      rebuilding: Of these holders; its ``liars`` grow.
+      rebuilding: Of these holders; its ``accused`` grow.
       total: Sum of the survivors' masked vectors, shape ``(d,)``.
 
     Raises:

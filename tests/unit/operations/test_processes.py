@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import MARK, ProcessTree, answers, free_ports
+from fedvalue.errors import FederationError
+from fedvalue.operations.processes import MARK, ProcessTree, answers, free_ports
 
 # A child in a session of its own, whose parent ends at once: init adopts it, no group holds it.
 ORPHAN = """
@@ -48,7 +49,7 @@ def test_a_parent_and_its_child_are_ended_together(tmp_path: Path) -> None:
 def test_a_process_that_ends_while_waited_for_is_reported_with_its_last_words(tmp_path: Path) -> None:
     with ProcessTree(tmp_path) as tree:
         tree.start("short", [sys.executable, "-c", "print('no such port')"])
-        with pytest.raises(RuntimeError, match=r"waiting for the port: short ended[\s\S]*no such port"):
+        with pytest.raises(FederationError, match=r"waiting for the port: short ended[\s\S]*no such port"):
             tree.wait_until(lambda: False, "the port", 20)
 
 

@@ -1,0 +1,45 @@
+"""Thirty releases over five sites: what part of the time is the way there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.row import Row
+from benchmarks.streaming import streaming
+from benchmarks.thirty import RELEASES, SITES, seconds, sites
+from fedvalue.server.asking import ask
+from fedvalue.strategies.secure_aggregation.messages import STEP, Refused, StepReply, StepRequest
+
+AT_LEAST = 0.0
+RATIO_AT_MOST = 0.20
+
+
+def measure(folder: Path) -> Row:
+    """Open the releases by calling the sites, then over sessions; the difference is transport.
+
+    Args:
+      folder: For ledgers and journals.
+    """
+    with sites(folder / "called") as found:
+        called = seconds(found, found.exchange)
+    with sites(folder / "streamed") as found:
+        answers = {name: found.node(name) for name in found.protocols}
+        with streaming(answers, found.keys) as grid:
+            nodes = {site: node for node, site in grid.site_ids().items()}
+
+            def exchange(step: str, requests: Mapping[str, bytes]) -> Iterator[tuple[str, bytes | Refused]]:
+                asked = {nodes[site]: StepRequest(step, payload) for site, payload in requests.items()}
+                names = {node: site for site, node in nodes.items()}
+                for node, reply in ask(grid, STEP, asked, timeout=120.0):
+                    said = reply.payload if isinstance(reply, StepReply) else Refused("no_answer")
+                    yield names[node], said
+
+            streamed = seconds(found, exchange)
+    share = max(0.0, streamed - called) / streamed
+    how = (
+        f"{RELEASES} releases over {SITES} sites with ledgers and journals on disk: seconds over streams with "
+        f"mutual TLS; other: the sites called in threads; ratio: the share that is transport, at most "
+        f"{RATIO_AT_MOST:g}"
+    )
+    return Row(ours=streamed, other=called, ratio=share, unit="s", how=how)

@@ -1,0 +1,182 @@
+"""A whole federation as processes of this machine: a SuperLink and sites, with TLS and authentication.
+
+Nothing is simulated but the hospitals' records: each party is a process of its own with a folder of its own,
+started by the command that its people type, on ports of the loopback interface.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fedvalue.errors import FederationError
+from fedvalue.operations.endpoint import ask
+from fedvalue.operations.processes import ProcessTree, answers, free_ports
+from fedvalue.simulation.office_work import Papers
+
+HOST = "127.0.0.1"
+START_SECONDS = 120.0
+CONNECTION = "here"
+LOGS, FLOWER = "logs", "flower"
+
+SETTINGS = """
+[flower]
+port = {port}
+{superlink}
+[status]
+listen = "{host}:{status}"
+
+[logs]
+stderr = "json"
+"""
+
+
+@dataclass(slots=True)
+class Machines:
+    """The processes of one federation; use it as a context manager: all of them end with the block.
+
+    Attributes:
+      papers: Who takes part.
+      extra: Variables that every process gets.
+      flwr: Flower's command, for the registration of SuperNodes and the start of runs.
+      doors: Site id to the ``host:port`` that it dials instead of the SuperLink's own, such as a proxy's.
+      tree: The processes.
+    """
+
+    papers: Papers
+    extra: Mapping[str, str] = field(default_factory=dict)
+    flwr: str = "flwr"
+    doors: Mapping[str, str] = field(default_factory=dict)
+    tree: ProcessTree = field(init=False)
+    _sockets: Path = field(init=False)
+    _status: dict[str, str] = field(init=False, default_factory=dict)
+
+    def __enter__(self) -> Self:
+        logs, flower = self.papers.folder / LOGS, self.papers.folder / FLOWER
+        for folder in (logs, flower):
+            folder.mkdir(exist_ok=True)
+        self.tree = ProcessTree(logs, {**self.extra, "FLWR_HOME": str(flower), "NO_COLOR": "1"})
+        self._sockets = Path(tempfile.mkdtemp(prefix="fv-"))  # a socket's path has 107 bytes at most
+        root = self.papers.office / "tls" / "ca.crt"
+        connection = f'[superlink.{CONNECTION}]\naddress = "{HOST}:{self.port}"\nroot-certificates = "{root.resolve()}"\n'
+        (flower / "config.toml").write_text(connection, encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.tree.end()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    @property
+    def port(self) -> int:
+        """The SuperLink's."""
+        words = self.papers.superlink
+        return int(words[words.index("--port") + 1])
+
+    def start_superlink(self) -> None:
+        """Start the SuperLink with TLS and node authentication, and wait until it answers.
+
+        Raises:
+          FederationError: it does not start.
+        """
+        words = list(self.papers.superlink)
+        words[words.index("--host") + 1] = HOST
+        self.tree.start("superlink", words)
+        self.tree.wait_until(lambda: answers(self.port), "the SuperLink", START_SECONDS)
+
+    def register(self) -> None:
+        """Register every SuperNode's key at the SuperLink.
+
+        Raises:
+          FederationError: one is refused.
+        """
+        for site in self.papers.sites:
+            key = self.papers.office / "nodes" / f"{site}.pub"
+            self.run(self.flwr, "supernode", "register", key, CONNECTION)
+
+    def start_sites(self, *sites: str) -> None:
+        """Start ``fedvalue site serve`` for sites, all by default.
+
+        Raises:
+          OutputError: a home cannot be written.
+        """
+        chosen = sites or self.papers.sites
+        ports = free_ports(2 * len(chosen))
+        for site, own, status in zip(chosen, ports[::2], ports[1::2], strict=True):
+            door = f'superlink = "{self.doors[site]}"' if site in self.doors else ""
+            text = SETTINGS.format(port=own, superlink=door, host=HOST, status=status)
+            (self.papers.home(site) / "serve.toml").write_text(text, encoding="utf-8")
+            self._status[site] = f"{HOST}:{status}"
+            socket = self._sockets / site
+            self.tree.start(
+                site, ["fedvalue", "site", "serve", str(self.papers.home(site)), "--socket", str(socket)]
+            )
+
+    def wait_for_sites(self, *sites: str) -> None:
+        """Wait until sites, all by default, have their node, SuperNode and worker ready.
+
+        Raises:
+          FederationError: one is not ready in time, or has ended.
+        """
+        chosen = sites or self.papers.sites
+        self.tree.wait_until(lambda: all(self.ready(site) for site in chosen), "the sites", START_SECONDS)
+
+    def ready(self, site: str) -> bool:
+        """Tell whether all parts of a site are ready."""
+        return set(self.states(site).values()) == {"ready"}
+
+    def states(self, site: str) -> dict[str, str]:
+        """Return the state of each part of a site; empty while it does not answer."""
+        return {name: str(part["state"]) for name, part in self._parts(site).items()}
+
+    def pids(self, site: str) -> dict[str, int]:
+        """Return the process id of each part of a site."""
+        return {name: int(str(part["pid"])) for name, part in self._parts(site).items()}
+
+    def _parts(self, site: str) -> dict[str, dict[str, object]]:
+        try:
+            found: dict[str, dict[str, object]] = json.loads(ask(self._status[site])[1])["parts"]
+        except (OSError, ValueError, KeyError):
+            return {}
+        return found
+
+    def study_command(self, study: Path, out: Path, *more: str) -> list[str]:
+        """Return the words with which the coordinator's people run a study here."""
+        papers = self.papers
+        words: list[str | Path] = [
+            "fedvalue", "study", "run", study, "--roster", papers.roster, "--authority", papers.authority,
+            "--revocations", papers.revocations, "--out", out, "--key", papers.office / "coordinator.pem",
+            "--connection", CONNECTION, *more,
+        ]  # fmt: skip
+        return [str(word) for word in words]
+
+    def run(self, *words: str | Path, seconds: float = START_SECONDS) -> str:
+        """Run one command among these processes to its end, and return what it printed.
+
+        Raises:
+          FederationError: it failed or took too long; the message has its last words.
+        """
+        try:
+            done = subprocess.run(
+                ["/usr/bin/env", *map(str, words)],
+                env=self.tree.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=seconds, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise FederationError(
+                f"`{words[0]} {words[1]}` did not end", where=f"within {seconds:.0f} s"
+            ) from error
+        if done.returncode != 0:
+            raise FederationError(
+                f"`{words[0]} {words[1]}` ended with status {done.returncode}",
+                where=(done.stdout + done.stderr)[-2000:],
+            )
+        return done.stdout + done.stderr
