@@ -181,7 +181,7 @@ class Services:
             mounts="\n".join(self._mounts(said, user, group, binds or {})),
             hosts=shlex.quote(str(hosts)),
             environment=" ".join(shlex.quote(f"{k}={v}") for k, v in environment.items()),
-            user=user, group=group, where=shlex.quote(where.rest if where else "/"), words=shlex.join(words),
+            user=user, group=group, init=shlex.quote(_INIT), where=shlex.quote(where.rest if where else "/"), words=shlex.join(words),
         )  # fmt: skip
         return ["ip", "netns", "exec", _netns(service), "unshare", "--mount", "--pid", "--fork", "--kill-child",
                 "--propagation", "private", "sh", "-euc", script]  # fmt: skip
@@ -219,6 +219,10 @@ class Services:
         return path
 
 
+# What Docker's init does: pass the end on, and collect what ended.
+_INIT = '''ulimit -c 0; cd "$0"; "$@" & it=$!; trap "kill -TERM $it" TERM INT
+wait $it; status=$?; while kill -0 $it 2>/dev/null; do wait $it; status=$?; done; exit $status'''
+
 _SCRIPT = """
 AT={at}
 mount --bind {root} "$AT"
@@ -228,14 +232,14 @@ mount -t tmpfs -o mode=755,size=64m tmpfs "$AT/dev"
 for name in null zero random urandom; do touch "$AT/dev/$name"; mount --bind /dev/$name "$AT/dev/$name"; done
 ln -s /proc/self/fd "$AT/dev/fd"; ln -s /proc/self/fd/1 "$AT/dev/stdout"; ln -s /proc/self/fd/2 "$AT/dev/stderr"
 mkdir -m 1777 "$AT/dev/shm"
-mount --bind {hosts} "$AT/etc/hosts"
+test -e "$AT/etc/hosts" || touch "$AT/etc/hosts"; mount --bind {hosts} "$AT/etc/hosts"
 {mounts}
 mount -o remount,ro "$AT/run"
 mount -o remount,ro "$AT/dev"
 mount -o remount,ro,bind "$AT"
 mount -t proc -o nosuid,nodev,noexec proc "$AT/proc"
 exec chroot "$AT" /usr/bin/env -i {environment} setpriv --reuid {user} --regid {group} --clear-groups \
-    --bounding-set=-all --inh-caps=-all --no-new-privs sh -c 'ulimit -c 0; cd "$0" && exec "$@"' {where} {words}
+    --bounding-set=-all --inh-caps=-all --no-new-privs sh -c {init} {where} {words}
 """
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def main(grid, context):
     content = RecordDict({"fedvalue": ConfigRecord(fields)})
     messages = [Message(content, node, "query.enrol") for node in grid.get_node_ids()]
     for reply in grid.send_and_receive(messages, timeout=60):
-        said = dict(reply.content["fedvalue"]) if reply.has_content() else [reply.error.code, reply.error.reason]
+        fault = [reply.error.code, reply.error.reason] if reply.has_error() else None
+        said = fault or dict(reply.content["fedvalue"])
         print("said:", said, flush=True)
 """
 
@@ -146,9 +148,13 @@ def test_a_bundle_of_names_is_answered_and_a_rogue_one_is_refused_before_a_line_
     served: Served, tmp_path: Path
 ) -> None:
     proof = tmp_path / "proof"
-    ours = served.federation.run(app(tmp_path, "ours", "fedvalue.client.app:app"))
+    apps = (
+        app(tmp_path, "ours", "fedvalue.client.app:app"),
+        app(tmp_path, "rogue", "rogue:client", ROGUE.format(proof=str(proof))),
+    )
+    with ThreadPoolExecutor(2) as pool:  # side by side: each mostly waits
+        ours, rogue = pool.map(served.federation.run, apps)
     assert "said: {'kind': 'Refused', 'code': 'not_approved'}" in ours.output
-    rogue = served.federation.run(app(tmp_path, "rogue", "rogue:client", ROGUE.format(proof=str(proof))))
     assert "said: [7, 'bundle_refused']" in rogue.output
     assert not proof.exists()
     refused = [line for line in served.log() if line["event"] == "bundle refused"]

@@ -121,7 +121,7 @@ class Federation:
         signed = sign(statements.study_statement(digest(self.hospitals.study)), key("author"), "study")
         coordinator = Coordinator(
             study=self.hospitals.study, roster=self.hospitals.roster, key=key("coordinator"),
-            study_signatures=(signed,), wait_seconds=0.0, step_seconds=30.0, clock=self.clock,
+            study_signatures=(signed,), wait_seconds=0.0, step_seconds=240.0, clock=self.clock,
             trust=trust or self.trust(),
         )  # fmt: skip
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The whole path on lifelines' lung table, a site for each performance status: tests, a regression and hazards of one study."""
+"""The whole path on lifelines' lung table, a site for each performance status: one study, many models."""
 
 from __future__ import annotations
 

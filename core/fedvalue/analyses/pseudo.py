@@ -58,24 +58,20 @@ class PseudoValues:
         """Return pseudo-values over the horizon and who has one, each shape ``(n,)``."""
         k = self._intervals
         entered, left, event, counts = self.curves.cells(outcome)
-        numbers = public.reshape(2, 2 * k + 1)[treated.astype(np.int64)]
-        theta, g, h = numbers[:, 0], numbers[:, 1 : k + 1], numbers[:, k + 1 :]
-        n = len(treated)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rate = g * h
-            passed = np.concatenate([np.zeros((n, 1)), np.cumsum(rate, axis=1)], axis=1)
-            at, every = np.clip(left, 0, k), np.arange(n)
-            stop = np.minimum(at, k - 1)
-            happened = event & (at < k)
-            expected = passed[every, at] - passed[every, np.clip(entered, 0, at)]
-            last = np.where(self.curves.half & ~happened, 0.5, 1.0)
-            expected = expected + np.where(at < k, last * rate[every, stop], 0.0)
-            if self.curves.half:  # who enters at an edge counts for half of the interval before
-                before = np.clip(entered - 1, 0, k - 1)
-                expected = expected + np.where(entered > 0, 0.5 * rate[every, before], 0.0)
-                inside = (entered > at) & (at < k)
-                expected = np.where(inside, 0.5 * happened * rate[every, stop], expected)
-            found = theta - np.where(happened, g[every, stop], 0.0) + expected
+        numbers, arm = public.reshape(2, 2 * k + 1), treated.astype(np.int64)
+        g, rate = numbers[:, 1 : k + 1], numbers[:, 1 : k + 1] * numbers[:, k + 1 :]
+        passed = np.concatenate([np.zeros((2, 1)), np.cumsum(rate, axis=1)], axis=1)
+        at = np.clip(left, 0, k)
+        stop, happened, ends = np.minimum(at, k - 1), event & (at < k), at < k
+        expected = passed[arm, at] - passed[arm, np.clip(entered, 0, at)]
+        last = np.where(self.curves.half & ~happened, 0.5, 1.0)
+        expected = expected + np.where(ends, last * rate[arm, stop], 0.0)
+        if self.curves.half:  # who enters at an edge counts for half of the interval before
+            before = np.clip(entered - 1, 0, k - 1)
+            expected = expected + np.where(entered > 0, 0.5 * rate[arm, before], 0.0)
+            inside = (entered > at) & ends
+            expected = np.where(inside, 0.5 * happened * rate[arm, stop], expected)
+        found = numbers[arm, 0] - np.where(happened, g[arm, stop], 0.0) + expected
         return np.clip(np.nan_to_num(found), LOWEST, HIGHEST), counts
 
 

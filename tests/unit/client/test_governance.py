@@ -30,6 +30,11 @@ POLICY = Policy(
     unsafe=("clear_sum",),
 )
 
+ALONE = FULL.replace(
+    'kind = "proportion"\nendpoint = "response_6m"\nby = ["egfr"]', 'kind = "by_site"\nvariable = "cost"'
+)
+ALONE = ALONE[: ALONE.index("[[payments]]")]
+
 hostile = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.sampled_from(
     [
         '"',
@@ -146,6 +151,8 @@ def test_what_the_policy_allows_passes() -> None:
         ({"unsafe": (), "simulation": True}, FULL, False, "unsafe, simulation", "the coordinator sees this"),
         ({"simulation": True}, FULL, True, "unsafe, simulation", "without noise"),
         ({"unsafe": ("no_noise",)}, FULL, True, "unsafe, simulation", "without noise"),
+        ({}, ALONE, False, "release_site_values", "noisy values of this site alone"),
+        ({"release_site_values": False, "simulation": True}, ALONE, False, "release_site_values", "alone"),
     ],
 )
 def test_what_the_policy_does_not_allow_is_refused_by_its_line(

@@ -198,20 +198,13 @@ class Positions:
             other, there = chromosome, int(end[1])
         else:
             return []
-        return [
-            _annotation(gene, entry)
-            for first, last, gene, entry, inside, outside in self._ends(chromosome, position, other, there)
-            if entry.shape == "breakpoint" and inside and not outside and first <= last
-        ]
-
-    def _ends(
-        self, one: str, position: int, other: str, there: int
-    ) -> Iterator[tuple[int, int, str, Entry, bool, bool]]:
-        for chromosome in dict.fromkeys((one, other)):
-            for first, last, gene, entry in self.spans.get(chromosome, ()):
-                here = chromosome == one and first <= position <= last
-                beyond = chromosome == other and first <= there <= last
-                yield first, last, gene, entry, here or beyond, here and beyond
+        hit = []
+        for place, at, far, end in ((chromosome, position, other, there), (other, there, chromosome, position)):
+            for first, last, gene, entry in self.spans.get(place, ()):
+                leaves = far != place or not first <= end <= last
+                if entry.shape == "breakpoint" and first <= at <= last and leaves:
+                    hit.append(_annotation(gene, entry))
+        return hit
 
 
 def _trimmed(position: int, reference: str, alternative: str) -> tuple[int, str, str]:

@@ -1,22 +1,28 @@
-"""What a line of a VCF says of genes: VEP's CSQ, SnpEff's ANN, or plain INFO keys."""
+"""What a line of a VCF says of genes: VEP's CSQ, SnpEff's ANN or EFF, or plain INFO keys.
+
+VEP: McLaren et al., Genome Biology 17 (2016) 122. SnpEff: Cingolani et al., Fly 6 (2012) 80-92; ANN is the
+variant annotation format 1.0, EFF what SnpEff wrote before it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from fedvalue.client.records.effects import SEVERITY, effect_class, short_protein_change
 from fedvalue.client.records.mapping import InfoKeys
 
 _FORMAT = re.compile(r"Format:\s*([^\"'>]+)")
-_ANN = ("Allele", "Annotation", "Annotation_Impact", "Gene_Name", "Gene_ID", "Feature_Type", "Feature_ID",
-        "Transcript_BioType", "Rank", "HGVS.c", "HGVS.p")  # fmt: skip
+_EFF_FORMAT = re.compile(r"Effect\s*\(([^)\[]+)")
+_EFF = re.compile(r"([^,()]+)\(([^()]*)\)")
+_ANN_ALLELE, _ANN_TERM, _ANN_GENE, _ANN_CHANGE = 0, 1, 3, 10
+"""Columns of ANN: Allele, Annotation, Gene_Name, HGVS.p."""
+_RANK = {name: rank for rank, name in enumerate(SEVERITY)}
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(NamedTuple):
     """One gene that a call falls in.
 
     Attributes:
@@ -38,86 +44,144 @@ def annotator(header: Sequence[str], keys: InfoKeys) -> Annotator:
     """Return the reader of annotations that fits the ``##INFO`` lines of a header."""
     for line in header:
         if line.startswith("##INFO=<ID=CSQ,") and (found := _FORMAT.search(line)) is not None:
-            names = tuple(name.strip() for name in found[1].split("|"))
-            return lambda info, reference, alternatives: _vep(info, names, reference, alternatives)
+            return _Vep.of([name.strip() for name in found[1].split("|")]).read
     if any(line.startswith("##INFO=<ID=ANN,") for line in header):
         return _snpeff
+    for line in header:
+        if line.startswith("##INFO=<ID=EFF,") and (found := _EFF_FORMAT.search(line)) is not None:
+            names = [name.strip().lower() for name in found[1].split("|")]
+            return lambda info, reference, alternatives: _old_snpeff(info, names, reference, alternatives)
     return lambda info, reference, alternatives: _plain(info, keys, reference, alternatives)
 
 
-def _values(info: str) -> dict[str, str]:
-    pairs = (item.partition("=") for item in info.split(";"))
-    return {key: value for key, _, value in pairs}
+def declares_genes(header: Sequence[str], keys: InfoKeys) -> bool:
+    """Tell whether the ``##INFO`` lines of a header promise genes."""
+    words = tuple(f"##INFO=<ID={key}," for key in ("CSQ", "ANN", "EFF", keys.gene))
+    return any(line.startswith(words) for line in header)
 
 
-def _vep(
-    info: str, names: Sequence[str], reference: str, alternatives: Sequence[str]
-) -> list[list[Annotation]]:
-    entries = [
-        dict(zip(names, entry.split("|"), strict=False))
-        for entry in _values(info).get("CSQ", "").split(",")
-        if entry
-    ]
-    chosen = []
-    for number, alternative in enumerate(alternatives, start=1):
-        own = [entry for entry in entries if _vep_allele(entry, number, reference, alternative)]
-        if not own and len(alternatives) == 1:
-            own = entries
-        flagged = [entry for entry in own if entry.get("PICK") == "1"] or [
-            entry for entry in own if entry.get("CANONICAL") == "YES" or entry.get("MANE_SELECT")
+def info_value(info: str, key: str) -> str:
+    """Return the value of a key of INFO, empty where it is not there."""
+    mark = f"{key}="
+    if info.startswith(mark):
+        start = len(mark)
+    else:
+        at = info.find(f";{mark}")
+        if at < 0:
+            return ""
+        start = at + 1 + len(mark)
+    end = info.find(";", start)
+    return info[start:] if end < 0 else info[start:end]
+
+
+class _Vep(NamedTuple):
+    """Where the columns of CSQ stand, -1 where one is not there: every entry ends in an empty cell."""
+
+    width: int
+    allele: int
+    number: int
+    pick: int
+    canonical: int
+    mane: int
+    gene: int
+    change: int
+    term: int
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> _Vep:
+        at = {name: position for position, name in enumerate(names)}
+        columns = (
+            "Allele", "ALLELE_NUM", "PICK", "CANONICAL", "MANE_SELECT", "SYMBOL", "HGVSp", "Consequence",
+        )  # fmt: skip
+        return cls(len(names), *(at.get(name, -1) for name in columns))
+
+    def read(self, info: str, reference: str, alternatives: Sequence[str]) -> list[list[Annotation]]:
+        text = info_value(info, "CSQ")
+        if not text:
+            return [[] for _ in alternatives]
+        entries = []
+        for part in text.split(","):
+            entry = part.split("|")
+            entry += [""] * (self.width - len(entry) + 1)
+            entries.append(entry)
+        return [
+            self._one(entries, number, reference, alternative, alone=len(alternatives) == 1)
+            for number, alternative in enumerate(alternatives, start=1)
         ]
-        genes_flagged = {entry.get("SYMBOL") for entry in flagged}
-        own = [entry for entry in own if entry in flagged or entry.get("SYMBOL") not in genes_flagged]
-        chosen.append(
-            _one_per_gene(
-                _annotation(
-                    entry.get("SYMBOL", ""),
-                    entry.get("HGVSp", ""),
-                    entry.get("Consequence", ""),
-                    reference,
-                    alternative,
-                )
-                for entry in own
-            )
+
+    def _one(
+        self, entries: list[list[str]], number: int, reference: str, alternative: str, *, alone: bool
+    ) -> list[Annotation]:
+        if self.number >= 0:
+            wanted, column = str(number), self.number
+        else:
+            # VEP drops a base that both alleles share at the left of an insertion or deletion.
+            shared = len(reference) != len(alternative) and reference[:1] == alternative[:1]
+            wanted, column = (alternative[1:] or "-") if shared else alternative, self.allele
+        own = [entry for entry in entries if entry[column] == wanted]
+        if not own and alone:
+            own = entries
+        flags = [entry[self.pick] == "1" for entry in own]
+        if not any(flags):
+            flags = [entry[self.canonical] == "YES" or entry[self.mane] != "" for entry in own]
+        gene = self.gene
+        if any(flags):
+            flagged = {entry[gene] for entry, flag in zip(own, flags, strict=True) if flag}
+            own = [
+                entry for entry, flag in zip(own, flags, strict=True) if flag or entry[gene] not in flagged
+            ]
+        return _one_per_gene(
+            _annotation(entry[gene], entry[self.change], entry[self.term], reference, alternative)
+            for entry in own
         )
-    return chosen
-
-
-def _vep_allele(entry: dict[str, str], number: int, reference: str, alternative: str) -> bool:
-    if "ALLELE_NUM" in entry:
-        return entry["ALLELE_NUM"] == str(number)
-    # VEP drops a base that both alleles share at the left of an insertion or deletion.
-    shared = len(reference) != len(alternative) and reference[:1] == alternative[:1]
-    return entry.get("Allele") == ((alternative[1:] or "-") if shared else alternative)
 
 
 def _snpeff(info: str, reference: str, alternatives: Sequence[str]) -> list[list[Annotation]]:
-    entries = [
-        dict(zip(_ANN, entry.split("|"), strict=False))
-        for entry in _values(info).get("ANN", "").split(",")
-        if entry
-    ]
+    entries = []
+    for part in info_value(info, "ANN").split(","):
+        entry = part.split("|")
+        if entry != [""]:
+            entries.append(entry + [""] * (_ANN_CHANGE + 1 - len(entry)))
     return [
         _one_per_gene(
-            _annotation(
-                entry.get("Gene_Name", ""),
-                entry.get("HGVS.p", ""),
-                entry.get("Annotation", ""),
-                reference,
-                alternative,
-            )
+            _annotation(entry[_ANN_GENE], entry[_ANN_CHANGE], entry[_ANN_TERM], reference, alternative)
             for entry in entries
-            if entry.get("Allele") == alternative or len(alternatives) == 1
+            if entry[_ANN_ALLELE] == alternative or len(alternatives) == 1
         )
         for alternative in alternatives
     ]
 
 
+def _old_snpeff(
+    info: str, names: Sequence[str], reference: str, alternatives: Sequence[str]
+) -> list[list[Annotation]]:
+    """EFF names no allele but by its number, and not in every version: without one an entry is of each."""
+    entries = [
+        (term, dict(zip(names, cells.split("|"), strict=False)))
+        for term, cells in _EFF.findall(info_value(info, "EFF"))
+    ]
+    return [
+        _one_per_gene(
+            _annotation(
+                cells.get("gene_name", ""),
+                cells.get("amino_acid_change", "").partition("/")[0],
+                term.strip(),
+                reference,
+                alternative,
+            )
+            for term, cells in entries
+            if cells.get("genotype_number", "").strip() in ("", str(number))
+        )
+        for number, alternative in enumerate(alternatives, start=1)
+    ]
+
+
 def _plain(info: str, keys: InfoKeys, reference: str, alternatives: Sequence[str]) -> list[list[Annotation]]:
-    values = _values(info)
-    genes = values.get(keys.gene, "").split(",")
-    changes = values.get(keys.protein_change, "").split(",")
-    effects = values.get(keys.effect, "").split(",")
+    genes = info_value(info, keys.gene).split(",")
+    if genes == [""]:
+        return [[] for _ in alternatives]
+    changes = info_value(info, keys.protein_change).split(",")
+    effects = info_value(info, keys.effect).split(",")
 
     def of(texts: list[str], position: int) -> str:
         return texts[position] if position < len(texts) else texts[0]
@@ -136,12 +200,14 @@ def _plain(info: str, keys: InfoKeys, reference: str, alternatives: Sequence[str
 
 def _annotation(gene: str, change: str, term: str, reference: str, alternative: str) -> Annotation:
     # A term that we do not know stays as it is, and is counted as an unknown code when it is loaded.
-    effect = effect_class(unquote(term), reference=reference, alternative=alternative) or term
-    return Annotation(gene if gene != "." else "", short_protein_change(unquote(change)), effect)
+    word = unquote(term) if "%" in term else term
+    effect = effect_class(word, reference=reference, alternative=alternative) or term
+    text = unquote(change) if "%" in change else change
+    return Annotation(gene if gene != "." else "", short_protein_change(text), effect)
 
 
 def _severity(note: Annotation) -> int:
-    return SEVERITY.index(note.effect) if note.effect in SEVERITY else len(SEVERITY)
+    return _RANK.get(note.effect, len(_RANK))
 
 
 def _one_per_gene(found: Iterable[Annotation]) -> list[Annotation]:

@@ -8,6 +8,7 @@ Mutation 37 (2016) 564-569.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from types import MappingProxyType
 
 from fedvalue.client.records.store import UNREAD, UNSPECIFIED
@@ -29,12 +30,16 @@ SILENT = (
 SEVERITY = (*PROTEIN_CHANGING, *SILENT, UNREAD)
 """Every class; where a variant has several in one gene, the protein-changing ones go first."""
 
+FRAME_SHIFT = "frame shift"
+"""A class that the lengths of the alleles tell."""
+
 _TERMS = MappingProxyType(
     {
         "transcript_ablation": "Splice_Site",
         "exon_loss_variant": "Splice_Site",
         "splice_acceptor_variant": "Splice_Site",
         "splice_donor_variant": "Splice_Site",
+        "frameshift_variant": FRAME_SHIFT,
         "stop_gained": "Nonsense_Mutation",
         "stop_lost": "Nonstop_Mutation",
         "start_lost": "Translation_Start_Site",
@@ -74,6 +79,34 @@ _TERMS = MappingProxyType(
         "mature_mirna_variant": "RNA",
         "nmd_transcript_variant": "Silent",
         "fusion": "Fusion",
+        # SnpEff before 4.1, field EFF
+        "non_synonymous_coding": "Missense_Mutation",
+        "non_synonymous_start": "Translation_Start_Site",
+        "synonymous_coding": "Silent",
+        "synonymous_start": "Silent",
+        "synonymous_stop": "Silent",
+        "start_gained": "5'UTR",
+        "frame_shift": FRAME_SHIFT,
+        "codon_change": "Missense_Mutation",
+        "codon_insertion": "In_Frame_Ins",
+        "codon_change_plus_codon_insertion": "In_Frame_Ins",
+        "codon_deletion": "In_Frame_Del",
+        "codon_change_plus_codon_deletion": "In_Frame_Del",
+        "splice_site_acceptor": "Splice_Site",
+        "splice_site_donor": "Splice_Site",
+        "splice_site_region": "Splice_Region",
+        "exon_deleted": "Splice_Site",
+        "rare_amino_acid": "Missense_Mutation",
+        "exon": "RNA",
+        "transcript": "RNA",
+        "intragenic": "Intron",
+        "intron_conserved": "Intron",
+        "intergenic": "IGR",
+        "intergenic_conserved": "IGR",
+        "upstream": "5'Flank",
+        "downstream": "3'Flank",
+        "utr_5_prime": "5'UTR",
+        "utr_3_prime": "3'UTR",
     }
 )
 _CLASSES = MappingProxyType({name.lower(): name for name in SEVERITY})
@@ -91,18 +124,26 @@ _STARTS_AS_CHANGE = re.compile(r"p\.|[A-Z*][a-z]{0,2}\d")
 def effect_class(term: str, *, reference: str = "", alternative: str = "") -> str | None:
     """Return the MAF class of a class or of Sequence Ontology terms joined by ``&``; None where unknown.
 
-    A frame shift is a deletion or insertion by the lengths of the two alleles.
+    A frame shift is a deletion or insertion by the lengths of the two alleles. SnpEff before 4.1 joins its
+    own terms by ``+``.
     """
+    return _effect_class(term, len(alternative) > len(reference))
+
+
+@lru_cache(maxsize=4096)
+def _effect_class(term: str, longer: bool) -> str | None:
     found = []
-    for part in term.replace(",", "&").split("&"):
+    for part in re.split("[,&+]", term):
         word = part.strip().lower()
-        if word == "frameshift_variant":
-            found.append("Frame_Shift_Ins" if len(alternative) > len(reference) else "Frame_Shift_Del")
-        elif (known := _CLASSES.get(word) or _TERMS.get(word)) is not None:
+        known = _CLASSES.get(word) or _TERMS.get(word)
+        if known == FRAME_SHIFT:
+            known = "Frame_Shift_Ins" if longer else "Frame_Shift_Del"
+        if known is not None:
             found.append(known)
     return min(found, key=SEVERITY.index) if found else None
 
 
+@lru_cache(maxsize=1 << 16)
 def short_protein_change(text: str) -> str:
     """Return ``p.L858R`` for ``ENSP00000275493.2:p.(Leu858Arg)``, ``L858R`` and the like; empty for none.
 

@@ -61,7 +61,9 @@ def of_patients(home: SiteHome) -> Removal:
 def of_everything(home: SiteHome) -> Removal:
     """Return what uninstalling removes: all but what is kept for the law."""
     kept = {*KEPT, *(f"{study}/{name}" for study in _studies(home) for name in APPROVED_FILES)}
-    return _split(home, {name for name in _files(home) if not _stays(name, kept)})
+    found = _split(home, {name for name in _files(home) if not _stays(name, kept)})
+    locks = tuple(name for name in (SITE_LOCK, NODE_LOCK) if name not in found.goes)  # made when it is done
+    return Removal((*found.goes, *locks), found.stays)
 
 
 def _stays(name: str, kept: set[str]) -> bool:

@@ -177,3 +177,53 @@ def test_a_cohort_of_nobody_is_a_cohort(desk: Desk, tmp_path: Path) -> None:
     assert [array.dtype for array in arrays(frozen.cohort)[1:]] == [  # type: ignore[attr-defined]  # numpy arrays
         np.int64, np.float64, np.int64, np.float64, np.float64, np.int64,
     ]  # fmt: skip
+
+
+DIAGNOSES = """
+[[condition]]
+file = "diagnoses"
+patient_id = "id"
+day = { date = "day" }
+code = "code"
+"""
+SELECTED = (
+    STUDY
+    + """
+[cohort]
+index = { first = "condition", codes = ["C34"] }
+exclude = [{ condition = ["C50"], within = "-365d..0d" }]
+"""
+)
+
+
+def diagnosed(desk: Desk) -> None:
+    """Load three people: a stays, b has had another cancer, c has no diagnosis."""
+    desk.write(people=ROWS, diagnoses="id,day,code\na,2024-01-02,C34\nb,2023-06-01,C50\nb,2024-01-01,C34\n")
+    desk.load(ROOM + DIAGNOSES)
+
+
+def test_the_step_that_left_a_patient_out_is_frozen_too(desk: Desk, tmp_path: Path) -> None:
+    diagnosed(desk)
+    study = desk.study(SELECTED)
+    frozen = build(desk.database, study)
+    # step 0 is the index, step 1 what is excluded
+    assert dict(zip(frozen.lost_ids, frozen.cohort.lost.tolist(), strict=True)) == {"b": 1, "c": 0}
+    freeze(desk.database, study, tmp_path)
+    assert read_snapshot(tmp_path, study).lost.tolist() == [1, 0]
+    counted = freeze(desk.database, study, tmp_path / "some", counted=lambda ids: [i != "c" for i in ids])
+    assert read_snapshot(tmp_path / "some", study, content=counted.content).lost.tolist() == [1]
+
+
+def test_a_changed_step_is_noticed_and_an_older_file_has_none(desk: Desk, tmp_path: Path) -> None:
+    diagnosed(desk)
+    study = desk.study(SELECTED)
+    snapshot = freeze(desk.database, study, tmp_path)
+    with duckdb.connect(str(snapshot.path)) as connection:
+        connection.execute("UPDATE lost SET step = 0")
+    with pytest.raises(SourceUnreadable, match="not the one that was approved"):
+        read_snapshot(tmp_path, study)
+    everybody = desk.study(STUDY)
+    older = freeze(desk.database, everybody, tmp_path)
+    with duckdb.connect(str(older.path)) as connection:
+        connection.execute("DROP TABLE lost")
+    assert len(read_snapshot(tmp_path, everybody, content=older.content).lost) == 0

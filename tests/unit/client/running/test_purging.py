@@ -12,7 +12,7 @@ from fedvalue.client.cli import app
 from fedvalue.client.home import SiteHome
 from fedvalue.client.running.purging import of_everything, of_patients, remove
 from fedvalue.client.running.site import LOCK
-from fedvalue.errors import LedgerBusy, NotApproved
+from fedvalue.errors import LedgerBusy, SignatureInvalid
 from fedvalue.study.file import digest
 from fedvalue.study.keys import load_key
 from tests.federation import Hospitals, load_records, make_hospitals, noon
@@ -46,7 +46,8 @@ def test_a_purge_removes_records_report_and_frozen_rows_and_the_site_can_load_ag
     remove(home, of_patients(home), event="purged")
     gone = before - files(home)
     assert gone == {
-        "records.duckdb", "load-report.json", f"studies/{study}/frozen.json", f"studies/{study}/{study}.duckdb",
+        "records.duckdb", "load-report.json", f"studies/{study}/frozen.json",
+        f"studies/{study}/{study}.duckdb",
     }  # fmt: skip
     assert '"purged"' in home.audit_file.read_text()
     with home.ledger() as ledger:
@@ -65,15 +66,15 @@ def test_uninstalling_leaves_ledger_audit_approvals_and_public_keys_and_no_secre
     (home.folder / "logs" / "site.log").write_text("{}\n")
     (home.folder / "tasks.secret").write_bytes(b"x" * 32)
     remove(home, of_everything(home), event="uninstalled")
-    assert files(home) == {
-        "policy.toml", "ledger.sqlite", "audit.jsonl", "receipts.sqlite", "keys/officer.pub", "keys/site.pub",
-        f"studies/{study}/approval.json", f"studies/{study}/study.json", f"studies/{study}/roster.json",
-    } & (files(home) | {"policy.toml", "ledger.sqlite", "audit.jsonl", "keys/officer.pub", "keys/site.pub"})  # fmt: skip
+    approvals = {f"studies/{study}/{name}.json" for name in ("approval", "study", "roster")}
+    assert files(home) == approvals | {
+        "policy.toml", "ledger.sqlite", "audit.jsonl", "keys/officer.pub", "keys/site.pub",
+    }  # fmt: skip
     assert not list(home.folder.rglob("*.pem"))
     assert patients_in(home) == [f"studies/{study}/study.json"]  # the question names the levels of a variable
     assert home.ledger_file.read_bytes() == ledger
     assert (home.folder / "keys" / "site.pub").read_text() == key.public_key().public_bytes_raw().hex()
-    with pytest.raises((NotApproved, Exception)):
+    with pytest.raises(SignatureInvalid):
         SiteHome.open(home.folder, noon).site_key()
 
 
