@@ -41,8 +41,8 @@ def main() -> int:
                 stale.append(kept)
                 if "--write" in sys.argv[1:]:
                     shutil.copyfile(made, kept)
-        for path in stale:
-            print(f"{'wrote' if '--write' in sys.argv[1:] else 'not what its .proto gives'}: {path}")
+        said = "wrote" if "--write" in sys.argv[1:] else "not what its .proto gives"
+        sys.stdout.writelines(f"{said}: {path}\n" for path in stale)
     return int(bool(stale) and "--write" not in sys.argv[1:])
 
 

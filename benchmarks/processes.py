@@ -1,4 +1,4 @@
-"""Processes that benchmarks and tests start together and end together; see `fedvalue.operations.processes`."""
+"""Processes that are started and ended together; see `fedvalue.operations.processes`."""
 
 from __future__ import annotations
 

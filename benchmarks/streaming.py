@@ -57,8 +57,8 @@ def streaming(
     ):
         dialing = Dialing(f"localhost:{server.port}", authority.client("site"))
         sessions = [
-            SiteSession(site, STUDY, dialing, answer, _signer(signing[site]), seed=number)
-            for number, (site, answer) in enumerate(answers.items())
+            SiteSession(site, STUDY, dialing, answer, _signer(signing[site]))
+            for site, answer in answers.items()
         ]
         threads = [threading.Thread(target=session.run, daemon=True) for session in sessions]
         for thread in threads:

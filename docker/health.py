@@ -40,7 +40,9 @@ def well(where: str, root: str = "") -> bool:
     else:
         parts = urlsplit(where)
         context = ssl.create_default_context(cafile=root)
-        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=SECONDS, context=context)
+        connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=SECONDS, context=context
+        )
     try:
         connection.request("GET", PATH)
         return connection.getresponse().status == http.HTTPStatus.OK

@@ -1,4 +1,4 @@
-"""Run the services of a compose file without Docker: network, mount and process namespaces of Linux, and chroot.
+"""Run the services of a compose file without Docker, in namespaces of Linux and by chroot.
 
 Each service gets a network namespace of its own with an address on each of its networks and nothing else, a
 root that is mounted read-only, its volumes, secrets and tmpfs, its user without any capability, and its
@@ -114,7 +114,7 @@ class Services:
         stage = self.stage(said["image"])
         entry = said.get("entrypoint")
         command = said.get("command")
-        found = []
+        found: list[str] = []
         for given, word in ((entry, "ENTRYPOINT"), (command, "CMD")):
             instruction = stage.last(word) if stage and not (word == "CMD" and entry) else None
             found += given if given is not None else instruction.listed() if instruction else []
@@ -146,7 +146,9 @@ class Services:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if done.returncode != 0:
-            raise RuntimeError(f"{service}: {shlex.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+            raise RuntimeError(
+                f"{service}: {shlex.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done.stdout
 
     def well(self, service: str) -> bool:
@@ -162,9 +164,7 @@ class Services:
         done = subprocess.run(self.inside(service, words), capture_output=True, check=False)
         return done.returncode == 0
 
-    def inside(
-        self, service: str, words: list[str], binds: Mapping[str, str] | None = None
-    ) -> list[str]:
+    def inside(self, service: str, words: list[str], binds: Mapping[str, str] | None = None) -> list[str]:
         """Return the command line that runs ``words`` as a service."""
         said = self.compose["services"][service]
         stage = self.stage(said["image"])
@@ -181,10 +181,16 @@ class Services:
             mounts="\n".join(self._mounts(said, user, group, binds or {})),
             hosts=shlex.quote(str(hosts)),
             environment=" ".join(shlex.quote(f"{k}={v}") for k, v in environment.items()),
-            user=user, group=group, init=shlex.quote(_INIT), where=shlex.quote(where.rest if where else "/"), words=shlex.join(words),
-        )  # fmt: skip
-        return ["ip", "netns", "exec", _netns(service), "unshare", "--mount", "--pid", "--fork", "--kill-child",
-                "--propagation", "private", "sh", "-euc", script]  # fmt: skip
+            user=user,
+            group=group,
+            init=shlex.quote(_INIT),
+            where=shlex.quote(where.rest if where else "/"),
+            words=shlex.join(words),
+        )
+        return [
+            "ip", "netns", "exec", _netns(service), "unshare", "--mount", "--pid", "--fork", "--kill-child",
+            "--propagation", "private", "sh", "-euc", script,
+        ]  # fmt: skip
 
     def _mount_point(self, service: str) -> Path:
         point = self._scratch / service
@@ -195,20 +201,19 @@ class Services:
         found = []
         for volume in [*said.get("volumes", []), *(f"{k}:{v}:ro" for k, v in binds.items())]:
             source, target, *mode = volume.split(":")
-            path = self.folder / source if source.startswith((".", "/")) else self._volume(source, user, group)
-            made = "mkdir -p" if path.is_dir() else "touch"
-            found.append(f'test -e "$AT{target}" || {made} "$AT{target}"; mount --bind {shlex.quote(str(path))} "$AT{target}"')
-            if mode == ["ro"]:
-                found.append(f'mount -o remount,ro,bind "$AT{target}"')
+            beside = source.startswith((".", "/"))
+            path = self.folder / source if beside else self._volume(source, user, group)
+            found += _bound(path, target, read_only=mode == ["ro"])
         for line in said.get("tmpfs", []):
             target, _, options = line.partition(":")
-            chosen = ",".join(o for o in options.split(",") if o != "rw")
+            chosen = ",".join(option for option in options.split(",") if option != "rw")
             found.append(f'mount -t tmpfs -o {chosen} tmpfs "$AT{target}"')
         for secret in said.get("secrets", []):
-            name, target = (secret["source"], secret["target"]) if isinstance(secret, dict) else (secret, secret)
+            name, target = (
+                (secret, secret) if isinstance(secret, str) else (secret["source"], secret["target"])
+            )
             path = self.folder / self.compose["secrets"][name]["file"]
-            found.append(f'touch "$AT/run/secrets/{target}"; mount --bind {shlex.quote(str(path))} "$AT/run/secrets/{target}"')
-            found.append(f'mount -o remount,ro,bind "$AT/run/secrets/{target}"')
+            found += _bound(path, f"/run/secrets/{target}", read_only=True)
         return found
 
     def _volume(self, name: str, user: str, group: str) -> Path:
@@ -220,8 +225,8 @@ class Services:
 
 
 # What Docker's init does: pass the end on, and collect what ended.
-_INIT = '''ulimit -c 0; cd "$0"; "$@" & it=$!; trap "kill -TERM $it" TERM INT
-wait $it; status=$?; while kill -0 $it 2>/dev/null; do wait $it; status=$?; done; exit $status'''
+_INIT = """ulimit -c 0; cd "$0"; told=0; "$@" & it=$!; trap "told=1; kill -TERM $it" TERM INT
+wait $it; status=$?; if [ $told = 1 ]; then wait $it; status=$?; fi; exit $status"""
 
 _SCRIPT = """
 AT={at}
@@ -229,10 +234,16 @@ mount --bind {root} "$AT"
 mount -t tmpfs -o mode=755,size=1m tmpfs "$AT/run"
 mkdir -p "$AT/run/secrets"
 mount -t tmpfs -o mode=755,size=64m tmpfs "$AT/dev"
-for name in null zero random urandom; do touch "$AT/dev/$name"; mount --bind /dev/$name "$AT/dev/$name"; done
-ln -s /proc/self/fd "$AT/dev/fd"; ln -s /proc/self/fd/1 "$AT/dev/stdout"; ln -s /proc/self/fd/2 "$AT/dev/stderr"
+for name in null zero random urandom; do
+    touch "$AT/dev/$name"
+    mount --bind /dev/$name "$AT/dev/$name"
+done
+ln -s /proc/self/fd "$AT/dev/fd"
+ln -s /proc/self/fd/1 "$AT/dev/stdout"
+ln -s /proc/self/fd/2 "$AT/dev/stderr"
 mkdir -m 1777 "$AT/dev/shm"
-test -e "$AT/etc/hosts" || touch "$AT/etc/hosts"; mount --bind {hosts} "$AT/etc/hosts"
+test -e "$AT/etc/hosts" || touch "$AT/etc/hosts"
+mount --bind {hosts} "$AT/etc/hosts"
 {mounts}
 mount -o remount,ro "$AT/run"
 mount -o remount,ro "$AT/dev"
@@ -241,6 +252,16 @@ mount -t proc -o nosuid,nodev,noexec proc "$AT/proc"
 exec chroot "$AT" /usr/bin/env -i {environment} setpriv --reuid {user} --regid {group} --clear-groups \
     --bounding-set=-all --inh-caps=-all --no-new-privs sh -c {init} {where} {words}
 """
+
+
+def _bound(path: Path, target: str, *, read_only: bool) -> list[str]:
+    """Return the lines that mount a file or folder at its place."""
+    made = "mkdir -p" if path.is_dir() else "touch"
+    lines = [
+        f'test -e "$AT{target}" || {made} "$AT{target}"',
+        f'mount --bind {shlex.quote(str(path))} "$AT{target}"',
+    ]
+    return [*lines, f'mount -o remount,ro,bind "$AT{target}"'] if read_only else lines
 
 
 def _netns(service: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -20,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 KNOWN = frozenset(
-    "FROM LABEL WORKDIR COPY RUN ENV USER VOLUME STOPSIGNAL EXPOSE HEALTHCHECK ENTRYPOINT CMD".split()
-)
+    {"FROM", "LABEL", "WORKDIR", "COPY", "RUN", "ENV", "USER", "VOLUME", "STOPSIGNAL", "EXPOSE",
+     "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+)  # fmt: skip
 """Instructions that we use; ADD and ARG fetch or leak, and a reader that does not know one refuses it."""
 
 _FROM = re.compile(r"(\S+)(?: AS ([a-z][a-z0-9-]*))?")
@@ -135,7 +135,7 @@ def _instructions(text: str) -> Iterator[Instruction]:
 
 
 def let_in(path: str, rules: Sequence[str]) -> bool:
-    """Tell whether ``.dockerignore`` lets a path of the checkout into the build; the last rule that fits wins."""
+    """Tell whether ``.dockerignore`` lets a path into the build; the last rule that fits wins."""
     allowed = True
     for rule in (rule.strip() for rule in rules):
         if not rule or rule.startswith("#"):
@@ -193,7 +193,7 @@ class Builder:
 
     def _copy(self, one: Instruction, root: Path, where: str) -> None:
         stage, sources, target = one.copied()
-        to = root / os.path.join(where, target).lstrip("/")
+        to = root / str(Path(where) / target).lstrip("/")
         rules = [] if stage else (self.context / ".dockerignore").read_text(encoding="utf-8").splitlines()
         start = self.folder / stage if stage else self.context
         for source in sources:
@@ -213,7 +213,9 @@ class Builder:
     def _left_out(rules: Sequence[str], start: Path):  # type: ignore[no-untyped-def]  # shutil's own callback
         def left_out(folder: str, names: list[str]) -> set[str]:
             inside = Path(folder).relative_to(start)
-            return {name for name in names if not let_in((inside / name).as_posix(), rules)} if rules else set()
+            return (
+                {name for name in names if not let_in((inside / name).as_posix(), rules)} if rules else set()
+            )
 
         return left_out
 

@@ -140,7 +140,7 @@ FORMS: Mapping[str, tuple[str, ...]] = {
         f'outcome = "response"\n{TWO_ARMS}covariates = ["age", "sex"]\nsubgroups = ["egfr"]\n{ADULTS}',
         f'outcome = "cost"\n{TWO_ARMS}covariates = ["age"]\n{ADULTS}',
         f'outcome = "os"\n{TWO_ARMS}covariates = ["age", "egfr"]\n{ADULTS}',
-        f'outcome = "pfs_zero"\ncovariates = ["egfr"]\n{IN_TIME}',
+        f'outcome = "os_days"\ncovariates = ["egfr"]\n{IN_TIME}',
     ),
     "calibration": (
         'outcome = "response"\nscore = "risk"\nby = ["sex"]',

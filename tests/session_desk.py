@@ -36,9 +36,7 @@ class Port:
     ) -> SiteSession:
         """Return a site's session, its key the one on the roster."""
         dialing = Dialing(address or self.address, self.authority.client(name), proxy)
-        return SiteSession(
-            name, study, dialing, answer, lambda said: sign(said, key(f"site {name}"), "site"), seed=1
-        )
+        return SiteSession(name, study, dialing, answer, lambda said: sign(said, key(f"site {name}"), "site"))
 
 
 @contextmanager

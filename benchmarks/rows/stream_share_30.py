@@ -38,7 +38,7 @@ def measure(folder: Path) -> Row:
             streamed = seconds(found, exchange)
     share = max(0.0, streamed - called) / streamed
     how = (
-        f"{RELEASES} releases over {SITES} sites with ledgers and journals on disk: seconds over streams with "
+        f"{RELEASES} releases over {SITES} sites with ledgers and journals on disk: seconds over streams, "
         f"mutual TLS; other: the sites called in threads; ratio: the share that is transport, at most "
         f"{RATIO_AT_MOST:g}"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedvalue.client.home import SOCKET
+from fedvalue.client.places import SOCKET
 from fedvalue.client.relay import relayed
 from fedvalue.errors import SiteFault
 from fedvalue.strategies.secure_aggregation.messages import ENROL, RELEASE, STEP, Refused, Wire

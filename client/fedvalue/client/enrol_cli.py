@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -66,7 +67,7 @@ def enrol(
         {"request": str(request), "answer": str(answer), "digits": digits, "supernode": command},
         f"to the authority:   {request}\nto the coordinator: {answer}\n"
         f"the digits of this site's key, to read out when the authority calls: {digits}\n"
-        f"once both have answered, start the SuperNode with\n  {command}",
+        f"once both have answered, start this site with\n  fedvalue site serve {shlex.quote(str(home))}",
     )
 
 

@@ -21,6 +21,7 @@ from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.durable import set_aside
 from fedvalue.client.governance.policy import Policy
 from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.places import COORDINATOR, NODE_KEY, TLS_ROOT
 from fedvalue.errors import EntitiesUnconfirmed, PolicyForbids, TokenRefused
 from fedvalue.study.identity.confirmation import spoken
 from fedvalue.study.identity.enrolment import JoinAnswer, Token
@@ -29,13 +30,8 @@ from fedvalue.study.keys import make_key
 from fedvalue.study.roster import Roster, entity_name
 from fedvalue.study.signature import public_hex
 
-NODE_KEY, TLS_ROOT, COORDINATOR, USED = (
-    "supernode",
-    "coordinator-ca.crt",
-    "coordinator.txt",
-    "tokens-used.txt",
-)
-"""In `SiteHome.identity_folder`: the SuperNode's key (OpenSSH), what it trusts and dials, tokens answered."""
+USED = "tokens-used.txt"
+"""In `SiteHome.identity_folder`: tokens that were answered."""
 
 
 @dataclass(frozen=True, slots=True)

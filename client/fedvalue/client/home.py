@@ -15,15 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fedvalue.client.governance.ledger import Ledger
 from fedvalue.client.governance.partitions import Partitions, site_secret
 from fedvalue.client.governance.policy import Policy, load_policy
+from fedvalue.client.places import SOCKET
 from fedvalue.errors import OutputError, SignatureInvalid
 from fedvalue.privacy.accounting import Budget
 from fedvalue.study.keys import make_key, replace_file
 from fedvalue.study.passphrases import KeyRing, nobody
 from fedvalue.study.roster import Site
 from fedvalue.study.signature import public_hex
-
-SOCKET = "node.sock"
-"""Name of the socket on which a site node listens, in its home."""
 
 Clock = Callable[[], datetime]
 """Returns the present, with its time zone."""

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from fedvalue.client.home import SOCKET
 from fedvalue.client.node import SiteNode
+from fedvalue.client.places import SOCKET
 from fedvalue.client.relay import serving
 from fedvalue.study.passphrases import Ask, nobody
 

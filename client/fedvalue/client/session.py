@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import queue
-import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from secrets import SystemRandom
 
 import grpc
 from flwr.app import RecordDict
@@ -77,7 +77,7 @@ class SiteSession:
         answer: Answer,
         sign: Sign,
         *,
-        seed: int | None = None,
+        spread: Callable[[], float] | None = None,
     ) -> None:
         """Prepare; nothing is dialed yet.
 
@@ -87,7 +87,8 @@ class SiteSession:
           dialing: Where to.
           answer: The node's.
           sign: Signs a statement with the site's key.
-          seed: Of the random part of the waits.
+          spread: Draws from 0 to 1 what part of a wait is left out, so that sites do not dial all at once;
+            None takes the operating system's randomness.
         """
         self._site, self._study, self._dialing = site, study_hash, dialing
         self._answer, self._sign = answer, sign
@@ -97,7 +98,7 @@ class SiteSession:
         self._working: set[int] = set()
         self._work: queue.Queue[tuple[int, Parts] | None] = queue.Queue()
         self._outgoing: queue.Queue[pb.FromSite | int | None] = queue.Queue()
-        self._waits = random.Random(seed)  # noqa: S311 (spreads the dialing of sites, nothing secret)
+        self._spread = spread or SystemRandom().random
 
     def stop(self) -> None:
         """End it from this side, at the next moment that it can be."""
@@ -119,7 +120,7 @@ class SiteSession:
                 if why:
                     return why
                 wait = FIRST_WAIT if joined else min(2 * wait, LONGEST_WAIT)
-                self._stop.wait(wait * self._waits.uniform(0.5, 1.0))
+                self._stop.wait(wait * (1 - self._spread() / 2))
         finally:
             self._work.put(None)
         return "stopped"

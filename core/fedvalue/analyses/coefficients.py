@@ -21,7 +21,7 @@ from fedvalue.analyses.newton import Fitted
 Array = NDArray[np.float64]
 Z95 = 1.959963984540054
 TOO_NOISY = 1 / 3
-SETTLED = 1e-4
+SETTLED = 2e-3
 """Largest last step without noise, in coefficients of columns between -1 and 1."""
 RESTLESS = 5.0
 """Standard errors by which the last round may differ from the mean of all, beyond the root of p."""

@@ -5,9 +5,9 @@ curvature of the hazard model of `hazard` at the coefficients so far; `newton` s
 the baseline's drift together, and the drift is profiled out.
 
 Estimand: the log hazard ratios of proportional hazards on the endpoint's grid. On a daily grid and without
-noise they are Breslow's to 1e-3, their standard errors to 1 % (the curvature lets the baseline drift as hats do,
-not day by day); on a wider grid they are those of a hazard constant inside each interval. A baseline of each
-stratum makes them stratified estimates. A patient exposed from some day on is unexposed before it, which
+noise they are Breslow's to 1e-3, their standard errors to 1 % (the curvature lets the baseline drift as hats
+do, not day by day); on a wider grid they are those of a hazard constant inside each interval. A baseline of
+each stratum makes them stratified estimates. A patient exposed from some day on is unexposed before it, which
 leaves no immortal time. Delayed entry is left truncation, as in `kaplan_meier`.
 
 Cox, D. R. Regression models and life-tables. JRSS B 34 (1972) 187-220. Suissa, S. Immortal time bias in
@@ -43,8 +43,8 @@ Array = NDArray[np.float64]
 ROUNDS = 8
 CURVED = frozenset({2, 3, 4, 8})
 KEPT_FROM = 3
-REFRESHED = 5
-"""Round that also releases the number at risk weighted by risk: from it the baseline is taken anew."""
+REFRESHED = frozenset({5, 7})
+"""Rounds that also release the number at risk weighted by risk: from it the baseline is taken anew."""
 STEADY = 1 / 20
 """Largest relative noise of that number with which it is used."""
 
@@ -108,7 +108,7 @@ class CoxModel:
         shares: dict[int, tuple[tuple[Block, Fraction], ...]]
         shares = {n: ((score, Fraction(1)),) for n in range(2, ROUNDS + 1)}
         shares |= {n: ((score, Fraction(2, 3)), (curvature, Fraction(1, 3))) for n in CURVED}
-        shares[REFRESHED] = ((score, Fraction(9, 10)), (weighted, Fraction(1, 10)))
+        shares |= {n: ((score, Fraction(9, 10)), (weighted, Fraction(1, 10))) for n in REFRESHED}
         later = (
             Ask(f"round_{n}", tuple(b for b, _ in parts), tuple(w for _, w in parts), public)
             for n, parts in shares.items()
@@ -284,8 +284,8 @@ def _only(cohort: Cohort, counted: NDArray[np.bool_], curves: KaplanMeierByGroup
 
 
 def _levels(gamma: Fraction) -> tuple[int, Fraction]:
-    """Split a scale into levels of a patient's weight, a power of two near its root, and the scale of one."""
-    levels = 1 << (int(gamma).bit_length() // 2)
+    """Split a scale into levels of a patient's weight, with two thirds of its bits, and the scale of one."""
+    levels = 1 << (2 * int(gamma).bit_length() // 3)
     return levels, gamma / levels * Fraction(hazard.MOST_RISK)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fedvalue.analyses.cloned import CLONED
 from fedvalue.evidence.package import BiasChecklist, BiasItem
 from fedvalue.study.endpoints import TimeToEvent
 from fedvalue.study.questions.question import entry_at_origin
+from fedvalue.study.questions.treatment_effect import TreatmentEffect
 from fedvalue.study.schema import Study
 
 
@@ -20,16 +22,21 @@ def bias_checklist(study: Study) -> BiasChecklist:
     times = any(isinstance(endpoint, TimeToEvent) for endpoint in study.endpoints.values())
     variants = [name for name, variable in study.variables.items() if variable.genes]
     grouped = any(getattr(question, "by", ()) for question in study.analyses)
+    effects = [question for question in study.analyses if isinstance(question, TreatmentEffect)]
     return BiasChecklist(
         confounding=_open(
             "Groups are compared as they are, without adjustment: a difference is not an effect."
         )
         if grouped
+        else _open("Effects are adjusted for the covariates that are named; what is not measured remains.")
+        if effects
         else _not_applicable("No groups are compared."),
         immortal_time=_addressed("Patients count from the day of their genomic report on.")
         if delayed
+        else _addressed(CLONED)
+        if any(question.trial.grace is not None for question in effects) and not grouped
         else _open("Time before a patient's group was known is counted, as the study declares.")
-        if times and grouped
+        if times and (grouped or effects)
         else _not_applicable("No group is defined by something that happens after day zero."),
         informative_censoring=_open("Follow-up may end for reasons tied to the outcome; this is not tested.")
         if times

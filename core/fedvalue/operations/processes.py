@@ -105,6 +105,21 @@ class ProcessTree:
         self._started[name] = process
         return process
 
+    def stop(self, name: str, patience: float = 8.0) -> None:
+        """End one process, and forget it.
+
+        Args:
+          name: As it was started.
+          patience: Seconds that it gets to end by itself after SIGTERM.
+        """
+        process = self._started.pop(name)
+        _signal(process.pid, signal.SIGTERM)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
     def log(self, name: str) -> str:
         """What a process has said so far."""
         path = self.folder / f"{name}.log"
@@ -131,7 +146,9 @@ class ProcessTree:
             if ended or late:
                 why = f"{', '.join(ended)} ended" if ended else f"{seconds:.0f} s are over"
                 tails = "\n".join(f"--- {name}\n{self.log(name)[-2000:]}" for name in self._started)
-                raise FederationError(f"waiting for {what}: {why}", where=f"the processes' last words\n{tails}")
+                raise FederationError(
+                    f"waiting for {what}: {why}", where=f"the processes' last words\n{tails}"
+                )
             time.sleep(0.2)
         return time.monotonic() - began
 

@@ -1,8 +1,9 @@
 """The criteria of a standard at work: what each reads, what the rule answers, and where a bar turns.
 
 Several bars are met jointly: D1 reads P(all), over draws and never as a product of their probabilities; D2
-needs each beyond its guard band. They are not met when one of them fails by itself, at its share of the error:
-P(all) is small already where every bar is just reached, so it can show that all hold and not that one fails.
+needs each beyond its guard band. They are not met when one of them fails by itself, at its share of the
+error: P(all) is small already where every bar is just reached, so it can show that all hold and not that one
+fails.
 D3, D4 and D5 weigh one bar.
 """
 

@@ -96,12 +96,27 @@ class NamedVariant(VariantSource):
 OTHER_VARIANT, NOT_TESTED = "other", "not tested"
 """Last levels of a variable of several variants: every gene was looked at and nothing found; one was not."""
 
+MUTATED, WILD_TYPE = "mutated", "wild type"
+UNKNOWN_SIGNIFICANCE = "unknown significance"
+FINER_LEVELS = (UNKNOWN_SIGNIFICANCE, "not readable", "failed sample", "not reported", "not covered")
+"""States of a gene that are neither mutated nor wild type, and that a study may name as levels of their own.
+
+A variant of unknown significance was found; what the laboratory wrote cannot be read; the sample failed; the
+gene was tested and no result is reported; the panel does not cover the gene. A study that does not name them
+has them as unknown, and the last as not tested: never as wild type.
+"""
+
 LARGEST_CLIP = 1e15
 
 
 def _absent(value: object) -> bool:
     """Tell whether a key was not given: it is then left out of the canonical form, as before it existed."""
     return value in (None, {}, ())
+
+
+def _headed(levels: tuple[str, ...], head: tuple[str, ...]) -> bool:
+    """Tell whether levels begin with a head and go on with finer ones alone."""
+    return levels[: len(head)] == head and set(levels[len(head) :]) <= set(FINER_LEVELS)
 
 
 CALENDAR_UNIT = "days since 1970-01-01"
@@ -111,9 +126,11 @@ class Variable(Part):
     """One variable of the cohort: exactly one source, and either levels or a public clip.
 
     Attributes:
-      variant: Mutated / wild type / not tested of one gene; ``levels`` are then those three words, in order.
+      variant: Mutated / wild type / not tested of one gene; ``levels`` are then those three words, in order,
+        and behind them any of `FINER_LEVELS`.
       variants: Several variants, possibly of several genes; ``levels`` are then theirs in order, ``other``
-        (every gene was looked at, none of them found) and ``not tested``. The first one found counts.
+        (every gene was looked at, none of them found), ``not tested`` and any of `FINER_LEVELS`. The first
+        one found counts.
       person: A column of the patients table, such as ``age`` or ``sex``.
       claims: A money column of the claims table, summed over ``window``.
       count: On how many different days there is a record of some kind.
@@ -200,8 +217,12 @@ class Variable(Part):
             )
         if self.first_day is not None and self.unit != "days":
             raise ValueError("first_day is a number of days: it takes a clip and unit = 'days'")
-        if self.variants and self.levels != (*(v.level for v in self.variants), OTHER_VARIANT, NOT_TESTED):
-            raise ValueError(f"levels are those of variants, then {OTHER_VARIANT!r}, {NOT_TESTED!r}")
+        head = (*(v.level for v in self.variants), OTHER_VARIANT, NOT_TESTED)
+        if self.variants and not _headed(self.levels, head):
+            raise ValueError(
+                f"levels are those of variants, then {OTHER_VARIANT!r}, {NOT_TESTED!r}, then any of "
+                f"{list(FINER_LEVELS)}"
+            )
         if self.count is not None and self.clip is None:
             raise ValueError("a count is a number: it takes a clip, and no levels")
         if self.grade is not None and self.levels != GRADES:
@@ -210,8 +231,13 @@ class Variable(Part):
             raise ValueError("a variable has either levels (categorical) or clip (numeric)")
         if len(set(self.levels)) != len(self.levels) or "unknown" in self.levels:
             raise ValueError("levels are distinct, and 'unknown' is always there without being listed")
-        if self.variant is not None and self.levels != ("mutated", "wild type", "not tested"):
-            raise ValueError("a variant has the levels ['mutated', 'wild type', 'not tested']")
+        if self.variant is not None and not _headed(self.levels, (MUTATED, WILD_TYPE, NOT_TESTED)):
+            raise ValueError(
+                "a variant has the levels ['mutated', 'wild type', 'not tested'], then any of "
+                f"{list(FINER_LEVELS)}"
+            )
+        if finer := self._wild_by_merging():
+            raise ValueError(f"merge_into makes a wild type of {finer!r}, which it is not")
         if self.clip is not None and not self.clip[0] < self.clip[1]:
             raise ValueError("clip is [lowest, highest] with lowest < highest")
         if self.clip is not None and max(map(abs, self.clip)) > LARGEST_CLIP:
@@ -225,6 +251,16 @@ class Variable(Part):
         if self.claims is not None and self.clip is None:
             raise ValueError("claims are money: they take a clip, and no levels")
         return self
+
+    def _wild_by_merging(self) -> str | None:
+        """Return the first finer level that merging would add to those without a variant."""
+        for level in FINER_LEVELS if self.variant is not None or self.variants else ():
+            above: str | None = level
+            while above is not None and level in self.levels:
+                above = self.merge_into.get(above)
+                if above in (WILD_TYPE, OTHER_VARIANT):
+                    return level
+        return None
 
     @property
     def genes(self) -> tuple[str, ...]:

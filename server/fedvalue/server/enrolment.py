@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from flwr.serverapp import Grid
 from pydantic import ValidationError
@@ -97,7 +97,7 @@ def enrol(
     for node in nodes:
         reply = replies[node]
         try:
-            approval = _checked(reply, asked[node], roster, plan, clear_sum=clear_sum)
+            approval = _checked(reply, asked[node], roster, plan, clear_sum=clear_sum, today=clock().date())
             if trust is not None and isinstance(reply, EnrolReply):
                 _certified(reply, roster, trust, clock())
         except (ReplyInvalid, IdentityRefusal, ProtocolRefusal) as error:
@@ -118,7 +118,9 @@ def enrol(
     return Enrolled({s: found[s][0] for s in order}, tuple(found[s][1] for s in order), refusals)
 
 
-def _checked(reply: Reply, asked: EnrolRequest, roster: Roster, plan: Plan, *, clear_sum: bool) -> Approval:
+def _checked(
+    reply: Reply, asked: EnrolRequest, roster: Roster, plan: Plan, *, clear_sum: bool, today: date
+) -> Approval:
     if not isinstance(reply, EnrolReply):
         raise ReplyInvalid("the site refuses")
     try:
@@ -138,6 +140,8 @@ def _checked(reply: Reply, asked: EnrolRequest, roster: Roster, plan: Plan, *, c
         raise ReplyInvalid("the approval is for another study or roster", where=site.id)
     if lowered(plan, clear_sum=clear_sum) != set(approval.unsafe) - {SIMULATION}:
         raise ReplyInvalid("the officer approved another protection than that of this run", where=site.id)
+    if approval.day > today:
+        raise ReplyInvalid("the approval is of a day to come", where=site.id)
     _present(reply, asked, site)
     return approval
 

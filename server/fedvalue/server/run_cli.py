@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fedvalue.errors import FederationError, RunInterrupted
+from fedvalue.errors import FederationError, FedValueError, RunInterrupted
 from fedvalue.quiet import quiet_environment
 from fedvalue.server.run_state import RunFolder, State
 
 POLL_SECONDS = 1.0
+QUIET_SECONDS = 15.0
+"""How long a state stands before Flower is asked whether the run is still there; asked again as often."""
+
+UNANSWERED = 4
+"""So many times in a row the SuperLink may be away, before nobody waits for it any longer."""
+
 
 APP = """
 [project]
@@ -89,6 +98,7 @@ def run_study(
     words = " ".join(f'{name}="{path.resolve()}"' for name, path in settings.items())
     words += f' wait={wait} sessions="{sessions}"'
     out.mkdir(parents=True, exist_ok=True)
+    since = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fedvalue-run-") as name:
         folder = Path(name)
         (folder / "pyproject.toml").write_text(APP, encoding="utf-8")
@@ -102,7 +112,9 @@ def run_study(
             "Flower does not take the run", where=began.stderr.strip()[-400:] or began.stdout.strip()[-400:],
             do="is the SuperLink there? see `flwr supernode list`",
         )  # fmt: skip
-    _follow(RunFolder(out))
+    found = re.search(r"Successfully started run (\d+)", began.stdout + began.stderr)
+    run = found[1] if found else ""
+    follow(RunFolder(out), since, lambda: flower_says(flower, connection, run))
 
 
 def status(out: Out, as_json: AsJson = False) -> None:
@@ -141,26 +153,72 @@ def logs(
         time.sleep(POLL_SECONDS)
 
 
-def _follow(folder: RunFolder) -> None:
-    last = ""
+def flower_says(flower: str, connection: str, run: str) -> str:
+    """Return how a run stands in Flower's words, such as ``finished:failed``; empty where nobody answers."""
+    done = subprocess.run(
+        [flower, "list", connection, "--run-id", run, "--format", "json"],
+        env=quiet_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    try:
+        (found,) = json.loads(done.stdout)["runs"]
+        return str(found["status"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def follow(
+    folder: RunFolder,
+    since: datetime,
+    asked: Callable[[], str],
+    *,
+    poll: float = POLL_SECONDS,
+    quiet: float = QUIET_SECONDS,
+) -> None:
+    """Print states until the run is over, or until Flower says that its process is gone.
+
+    Args:
+      folder: Of the run.
+      since: When it was submitted; older states are an earlier run's.
+      asked: Says how the run stands in Flower's words, empty where nobody answers.
+      poll: Seconds between two looks.
+      quiet: Seconds without a change after which Flower is asked.
+
+    Raises:
+      RunInterrupted: it was cancelled.
+      FederationError: it failed, its process ended without a word, or the SuperLink is away for long.
+    """
+    last, changed, away = "", time.monotonic(), 0
     while True:
-        try:
-            state = folder.state()
-        except FederationError:
-            raise
-        except Exception:
-            time.sleep(POLL_SECONDS)
-            continue
-        if (line := _line(state)) != last:
+        state = _state(folder, since)
+        if state is not None and (line := _line(state)) != last:
             typer.echo(line)
-            last = line
-        if state.phase == "finished":
-            return
-        if state.phase == "cancelled":
-            raise RunInterrupted("the study was cancelled", where=str(folder.folder))
-        if state.over:
-            raise FederationError(state.reason or state.phase, where=str(folder.folder))
-        time.sleep(POLL_SECONDS)
+            last, changed, away = line, time.monotonic(), 0
+        if state is not None and state.over:
+            break
+        if time.monotonic() - changed > quiet:
+            changed, said = time.monotonic(), asked()
+            away = 0 if said else away + 1
+            after = _state(folder, since)
+            if (said.startswith("finished") or away >= UNANSWERED) and not (after and after.over):
+                raise FederationError(
+                    f"the run ended without a word: {said or 'the SuperLink does not answer'}",
+                    where=str(folder.folder),
+                    do="give the same command again: it goes on where it stopped",
+                )
+        time.sleep(poll)
+    if state.phase == "cancelled":
+        raise RunInterrupted("the study was cancelled", where=str(folder.folder))
+    if state.phase != "finished":
+        raise FederationError(state.reason or state.phase, where=str(folder.folder))
+
+
+def _state(folder: RunFolder, since: datetime) -> State | None:
+    """Return where this run stands; None while only an earlier run of the folder has left a word."""
+    try:
+        state = folder.state()
+    except FedValueError:
+        return None
+    return state if state.updated >= since else None
 
 
 def _line(state: State) -> str:

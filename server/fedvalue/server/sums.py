@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,7 +97,8 @@ class Masked:
 
         kind = UnsafeExactSum if plan.exact else PrivateSum
         before = {} if checkpoint is None else dict(checkpoint.load(plan, roster))
-        return cls(kind(plan, roster, exchange, attempts=plan.attempts), enrolled, checkpoint, before)
+        inner = kind(plan, roster, exchange, attempts=plan.attempts, counters=_counters(before.values()))
+        return cls(inner, enrolled, checkpoint, before)
 
     def open(self, release: PlannedRelease, public: bytes) -> NoisySum:
         """Open a release, or take it from the checkpoint if it was asked with the same public numbers.
@@ -222,6 +223,15 @@ class Clear:
                 price += times * one.release.charged_units(clear_sum=True)
             found.append(SiteSpending(site=site.id, rho_units=price, releases=debits))
         return tuple(found)
+
+
+def _counters(before: Iterable[Done]) -> dict[str, int]:
+    """The highest end of each site's ledger that an earlier run of the study has seen."""
+    found: dict[str, int] = {}
+    for done in before:
+        for entry in done.kept.record.transcript.inputs if done.kept.record.transcript else ():
+            found[entry.site] = max(found.get(entry.site, 0), entry.ledger_counter)
+    return found
 
 
 def _payload(reply: Reply) -> bytes | Refused:

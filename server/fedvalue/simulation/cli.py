@@ -55,9 +55,7 @@ def demo(
     language: ReportLanguage = "both",
     processes: Annotated[
         bool,
-        typer.Option(
-            "--processes", help="Three hospitals and a coordinator as processes, with TLS and papers."
-        ),
+        typer.Option("--processes", help="Three hospitals and a coordinator as processes, with TLS."),
     ] = False,
 ) -> None:
     """Six made-up hospitals, one study, one payment decision, over Flower in this process.
@@ -65,8 +63,8 @@ def demo(
     Does EGFR-guided first-line therapy keep its 6-month response? The planted truth lies in
     OUT-hospitals/truth.json, beside the hospitals and outside of their folders.
 
-    With --processes it is a federation as between machines, on this one: an authority, a coordinator and three
-    hospitals with keys of their own, SuperLink and sites as processes on loopback ports, every step timed.
+    With --processes it is a federation as between machines, on this one: an authority, a coordinator and
+    three hospitals with keys of their own, SuperLink and sites as processes on loopback ports, timed.
     """
     if processes:
         _federation(out, seed, as_json)

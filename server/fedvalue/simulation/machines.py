@@ -65,8 +65,8 @@ class Machines:
         self.tree = ProcessTree(logs, {**self.extra, "FLWR_HOME": str(flower), "NO_COLOR": "1"})
         self._sockets = Path(tempfile.mkdtemp(prefix="fv-"))  # a socket's path has 107 bytes at most
         root = self.papers.office / "tls" / "ca.crt"
-        connection = f'[superlink.{CONNECTION}]\naddress = "{HOST}:{self.port}"\nroot-certificates = "{root.resolve()}"\n'
-        (flower / "config.toml").write_text(connection, encoding="utf-8")
+        address = f'address = "{HOST}:{self.port}"\nroot-certificates = "{root.resolve()}"\n'
+        (flower / "config.toml").write_text(f"[superlink.{CONNECTION}]\n{address}", encoding="utf-8")
         return self
 
     def __exit__(
@@ -102,8 +102,12 @@ class Machines:
             key = self.papers.office / "nodes" / f"{site}.pub"
             self.run(self.flwr, "supernode", "register", key, CONNECTION)
 
-    def start_sites(self, *sites: str) -> None:
+    def start_sites(self, *sites: str, extra: Mapping[str, str] | None = None) -> None:
         """Start ``fedvalue site serve`` for sites, all by default.
+
+        Args:
+          sites: Site ids.
+          extra: More variables for these.
 
         Raises:
           OutputError: a home cannot be written.
@@ -116,9 +120,8 @@ class Machines:
             (self.papers.home(site) / "serve.toml").write_text(text, encoding="utf-8")
             self._status[site] = f"{HOST}:{status}"
             socket = self._sockets / site
-            self.tree.start(
-                site, ["fedvalue", "site", "serve", str(self.papers.home(site)), "--socket", str(socket)]
-            )
+            words = ["fedvalue", "site", "serve", str(self.papers.home(site)), "--socket", str(socket)]
+            self.tree.start(site, words, extra)
 
     def wait_for_sites(self, *sites: str) -> None:
         """Wait until sites, all by default, have their node, SuperNode and worker ready.

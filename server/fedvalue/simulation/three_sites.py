@@ -1,10 +1,10 @@
-"""``fedvalue demo --processes``: a federation of three made-up hospitals as processes, from keys to evidence."""
+"""``fedvalue demo --processes``: three made-up hospitals as processes, from keys to evidence."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def run_processes(
     world: World | None = None,
     study: bytes | None = None,
     seed: int = 1,
+    extra: Mapping[str, str] | None = None,
 ) -> Finished:
     """Make a federation from nothing, run one study with private sums, verify it, and end every process.
 
@@ -78,6 +79,7 @@ def run_processes(
       world: The made-up hospitals; None takes three.
       study: The study file; None takes the packaged one for three sites.
       seed: Of the hospitals' records; keys and noise nobody can repeat.
+      extra: Variables that every process gets.
 
     Returns:
       Its evidence and what it cost.
@@ -101,7 +103,7 @@ def run_processes(
     file.write_bytes(study or three_sites_study())
     office_work.approve_all(papers, file)
     steps("the study is signed; officers looked at it and approved (study sign, site check, site approve)")
-    with Machines(papers) as machines:
+    with Machines(papers, extra or {}) as machines:
         machines.start_superlink()
         steps(f"SuperLink on {HOST}:{port}, TLS and node authentication")
         machines.register()

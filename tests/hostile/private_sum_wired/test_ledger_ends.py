@@ -116,4 +116,4 @@ def test_two_liars_anywhere_among_sixty_holders_are_found() -> None:
         work = Rebuilding(54, points, list(names))
         told = shares | dict.fromkeys(pair, bytes(32))
         assert work.secret("owner", told, lambda found: found == secret) == secret
-        assert work.accused == dict.fromkeys(pair, {"owner"})
+        assert work.accused == {liar: {"owner"} for liar in pair}

@@ -169,7 +169,7 @@ def test_every_line_of_a_policy_is_in_its_hash() -> None:
     others = {
         "site": "s02", "entity": "x", "operator": "x", "budget": Budget(epsilon=4.1, delta=1e-6),
         "analyses": ("proportion",), "profiles": (), "unsafe": (), "study_signers": ("ab",),
-        "simulation": True, "answer_every": 2.0, "release_site_values": True,
+        "simulation": True, "answer_every": 2.0, "release_site_values": True, "confirmed": {"x": "ab" * 16},
     }  # fmt: skip
     assert set(others) == set(Policy.model_fields)
     digests = {POLICY.model_copy(update={field: value}).digest() for field, value in others.items()}

@@ -19,6 +19,7 @@ from fedvalue.client.app import SITE_HOME, SITE_SOCKET, app, over_socket
 from fedvalue.client.relay import relayed, serving
 from fedvalue.errors import MessageInvalid, OutputError
 from fedvalue.protos.v1 import site_node_pb2 as pb
+from fedvalue.quiet import quiet_environment
 from fedvalue.server.grids.local import LocalGrid, LocalNode
 from fedvalue.strategies.secure_aggregation.fields import content_of, fields_of
 from fedvalue.strategies.secure_aggregation.messages import (
@@ -159,3 +160,20 @@ def test_a_served_home_answers_until_it_is_told_to_stop(short: Path) -> None:
         assert node.wait(30) == 0
         assert node.stdout.read() == "stopped\n"
     assert not home.socket_file.exists()
+
+
+def test_the_relay_which_flower_starts_anew_for_every_message_loads_nothing_of_the_site() -> None:
+    watched = {
+        "fedvalue.client.home",
+        "fedvalue.client.node",
+        "fedvalue.planning.plan",
+        "scipy",
+        "pandas",
+        "duckdb",
+    }
+    probe = f"import sys, fedvalue.client.app; print(sorted(set(sys.modules) & {watched!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True,
+        env=quiet_environment(),
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"

@@ -100,3 +100,9 @@ def test_whatever_is_refused_would_not_hold(n: int, c: int, f: int) -> None:
     else:
         assert 2 * t > n + c
         assert t >= c + 2
+
+
+def test_the_private_sum_refuses_two_sites() -> None:
+    # Whatever the other one sends can be taken off the sum, masks or none: what is left is this site's share.
+    with pytest.raises(TooFewSites):
+        thresholds(2, colluding=1, dropouts=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +103,7 @@ def enrolled(hospitals: Hospitals, made: dict[int, LocalNode]) -> Enrolled:
     with LocalGrid(made) as grid:
         return enrol(
             grid, grid.get_node_ids(), hospitals.plan, hospitals.roster, timeout=30.0, simulation=True,
-            clear_sum=True,
+            clear_sum=True, clock=noon,
         )  # fmt: skip
 
 
@@ -236,6 +236,7 @@ APPROVALS: dict[str, Callable[[Hospitals], Callable[[Approval], Approval]]] = {
     "for another roster": lambda h: resigned(h, roster_hash="ab" * 32),
     "for fewer answers": lambda h: resigned(h, answers=3),
     "for more sites": lambda h: resigned(h, sites=6),
+    "of a day to come": lambda h: resigned(h, day=date(2026, 3, 2)),
     "for more colluding sites": lambda h: resigned(h, colluding=2),
     "of a sum that is not in clear": lambda h: resigned(h, unsafe=()),
     "in the name of another site": lambda h: resigned(h, site="s01"),

@@ -1,4 +1,4 @@
-"""Questions about treatments, predictions, hospitals, and the standing diagnostics: what is refused and why."""
+"""Questions about treatments, predictions, hospitals, and the standing diagnostics: what is refused."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from tests.agreement import study
 
 LAST = '[[payments]]\nstandard = "lung/egfr_tki_outcome_linked"'
 HALF = 'at = ["6 months", "12 months"]\nbudget = 0.5'
+DAILY = ('grid = "1 month"', 'grid = "1 day"')
 NONE = "[diagnostics]\nshare = 0\n"
 
 
-def asking(question: str) -> Study:
+def asking(question: str, *, daily: bool = True) -> Study:
     """The study of the tests with one question more, on half of what the curve had."""
     more = f"[[analyses]]\n{question}\nbudget = 0.25\n{LAST}"
-    return study((HALF, HALF.replace("0.5", "0.25")), (LAST, more))
+    return study(
+        (HALF, HALF.replace("0.5", "0.25")), (LAST, more), *([DAILY] if "grace" in question and daily else [])
+    )
 
 
 EFFECT = """kind = "treatment_effect"
@@ -70,6 +73,8 @@ def test_a_grace_period_leaves_no_room_for_other_arms() -> None:
         asking(GRACE.replace("covariates", 'treatment = "egfr"\ncovariates'))
     with pytest.raises(StudyInvalid, match="end of follow-up"):
         asking(GRACE.replace("90 days", "3 years"))
+    with pytest.raises(StudyInvalid, match="grid = '1 day'"):
+        asking(GRACE, daily=False)
     with pytest.raises(StudyInvalid, match="no variable with levels"):
         asking(GRACE.replace('["sex"]', '["cost"]'))
 
@@ -78,7 +83,7 @@ def test_what_the_target_trial_states_is_held_against_the_selection() -> None:
     everybody = study(
         ('index = { first = "drug", codes = ["L01EB*"] }', 'index = { first = "patient" }')
     ).cohort
-    with pytest.raises(ValueError, match="index = { first = 'drug'"):
+    with pytest.raises(ValueError, match=r"first = 'drug'"):
         Trial(eligibility="all", active_comparator=True).require_cohort(everybody)
     users = study(('exclude = [{ drug = ["L01EB*"], within = "-365d..-1d" }]\n', "")).cohort
     with pytest.raises(ValueError, match="earlier users"):

@@ -113,9 +113,9 @@ def test_the_typical_answer_meets_the_packaged_standard() -> None:
 
 
 def test_noise_of_the_demonstration_is_a_few_patients() -> None:
-    # rho(2, 1e-6) = .0881; a quarter of it is .02203. m = 4: gamma = 2^20 sqrt(2 x 4 x .02203) / 1, and six
-    # shares of noise give sqrt(6) / sqrt(.1763) = 5.83 patients
-    assert response_noise(parse(demo_study(), where="demo"), demo_world()) == pytest.approx(5.83, abs=0.01)
+    # rho(2, 1e-6) = .0881; diagnostics leave 85 % and a quarter of that is .01873. m = 4:
+    # gamma = 2^20 sqrt(2 x 4 x .01873) / 1; six shares of noise give sqrt(6) / sqrt(.1498) = 6.33 patients
+    assert response_noise(parse(demo_study(), where="demo"), demo_world()) == pytest.approx(6.33, abs=0.01)
 
 
 def test_numbers_at_risk_stay_above_their_noise_for_a_year_in_every_group() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
-from typing import Literal, cast
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,9 @@ Shape = Literal[
 _SPLICE = 2
 """Bases of an intron, next to an exon, that a splice site has (donor GT, acceptor AG)."""
 _CODON = re.compile(r"p\.[A-Z*](\d+)")
+_STRETCH = 1 << 14
+_MARKS = ("", "chr", "Chr", "CHR")
+_MOST_DIGITS = 12
 _MATE = re.compile(r"[\[\]]([^\[\]:]+):(\d+)[\[\]]")
 _END = re.compile(r"(?:^|;)END=(\d+)")
 
@@ -113,9 +116,28 @@ class Catalogue(_Part):
                 return entry.name
         return ""
 
-    def genes_of(self, name: str) -> tuple[str, ...]:
-        """Return the genes with an entry that goes by a name or protein change."""
-        return tuple(gene for gene in self.genes if name in self.names(gene))
+    def genes_of(self, change: str, effect: str) -> tuple[str, ...]:
+        """Return the genes with an entry that a change of this MAF class is."""
+        return tuple(gene for gene in self.genes if self.name(gene, change, effect))
+
+    def spelled(self, text: str) -> str:
+        """Return the name of an entry that is written like this, whatever its case, empty where none is."""
+        for gene in self.genes:
+            for name in self.names(gene):
+                if name.lower() == text.lower():
+                    return name
+        return ""
+
+    def effect(self, gene: str, change: str) -> str:
+        """Return the MAF class of the entry that goes by a name or protein change, empty for none."""
+        found = self.genes.get(gene)
+        entries = found.entries if found else ()
+        return next((entry.effect for entry in entries if change and change in _called(entry)), "")
+
+    def only_fusions(self, gene: str) -> bool:
+        """Tell whether fusions are all that the catalogue has of a gene."""
+        found = self.genes.get(gene)
+        return found is not None and all(entry.shape == "breakpoint" for entry in found.entries)
 
 
 def _called(entry: Entry) -> Iterator[str]:
@@ -154,11 +176,22 @@ class Positions:
       spots: Chromosome, position, reference and alternative to gene and entry.
       places: Chromosome and position to the reference bases that the catalogue knows there.
       spans: Chromosome to first base, last base, gene and entry.
+      near: Chromosome, as files write it, and stretch of `_STRETCH` bases in which an entry lies.
     """
 
     spots: dict[tuple[str, int, str, str], tuple[str, Entry]]
     places: dict[tuple[str, int], frozenset[str]]
     spans: dict[str, tuple[tuple[int, int, str, Entry], ...]]
+    near: frozenset[tuple[str, int]]
+
+    def worth_a_look(self, chromosome: str, position: int, reference: str, alternative: str) -> bool:
+        """Tell whether a line may touch an entry; the catalogue says nothing of most lines."""
+        first, last = position // _STRETCH, (position + len(reference)) // _STRETCH
+        if (chromosome, first) in self.near:
+            return True
+        if first != last and any((chromosome, one) in self.near for one in range(first + 1, last + 1)):
+            return True
+        return "<" in alternative or "[" in alternative or "]" in alternative
 
     def found(
         self, chromosome: str, position: int, reference: str, alternatives: Sequence[str], info: str
@@ -175,7 +208,9 @@ class Positions:
         at = (plain_chromosome(chromosome), position)
         return next(gene for (*place, _, _), (gene, _) in self.spots.items() if tuple(place) == at)
 
-    def _one(self, chromosome: str, position: int, reference: str, alternative: str, info: str) -> list[Annotation]:
+    def _one(
+        self, chromosome: str, position: int, reference: str, alternative: str, info: str
+    ) -> list[Annotation]:
         if chromosome not in self.spans:
             return []
         if alternative[:1] == "<" or "[" in alternative or "]" in alternative:
@@ -193,15 +228,18 @@ class Positions:
     def _breakpoint(self, chromosome: str, position: int, alternative: str, info: str) -> list[Annotation]:
         mate = _MATE.search(alternative)
         if mate is not None:
-            other, there = plain_chromosome(mate[1]), int(mate[2])
+            other, there = plain_chromosome(mate[1]), int(mate[2][:_MOST_DIGITS])
         elif alternative != "<INS>" and (end := _END.search(info)) is not None:
-            other, there = chromosome, int(end[1])
+            other, there = chromosome, int(end[1][:_MOST_DIGITS])
         else:
             return []
         hit = []
-        for place, at, far, end in ((chromosome, position, other, there), (other, there, chromosome, position)):
+        for place, at, far, away in (
+            (chromosome, position, other, there),
+            (other, there, chromosome, position),
+        ):
             for first, last, gene, entry in self.spans.get(place, ()):
-                leaves = far != place or not first <= end <= last
+                leaves = far != place or not first <= away <= last
                 if entry.shape == "breakpoint" and first <= at <= last and leaves:
                     hit.append(_annotation(gene, entry))
         return hit
@@ -257,10 +295,16 @@ def positions(build: Build) -> Positions:
                 if len(cut) == 1 and len(put) == 1:
                     places.setdefault((gene.chromosome, at), set()).add(cut)
             spans[gene.chromosome] += [(*span, symbol, entry) for span in entry.spans.get(build, ())]
+    stretches = {(chromosome, at // _STRETCH) for chromosome, at, _, _ in spots}
+    for chromosome, found in spans.items():
+        for first, last, _, _ in found:
+            around = range((first - _STRETCH) // _STRETCH, (last + _STRETCH) // _STRETCH + 1)
+            stretches |= {(chromosome, one) for one in around}
     return Positions(
         spots,
         {place: frozenset(bases) for place, bases in places.items()},
         {chromosome: tuple(sorted(found, key=lambda one: one[:2])) for chromosome, found in spans.items()},
+        frozenset((f"{mark}{chromosome}", one) for mark in _MARKS for chromosome, one in stretches),
     )
 
 
@@ -278,8 +322,3 @@ def judged(gene: str, classes: Sequence[str]) -> bool:
     """Tell whether the catalogue holds every one of these classes of a gene's variants by position."""
     names = actionable().names(gene)
     return all(one in names or f"p.{one}" in names for one in classes)
-
-
-def builds() -> tuple[Build, ...]:
-    """Return the builds that the catalogue knows."""
-    return cast("tuple[Build, ...]", ("GRCh37", "GRCh38"))

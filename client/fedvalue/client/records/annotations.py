@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from fedvalue.client.records.effects import SEVERITY, effect_class, short_protein_change
+from fedvalue.client.records.effects import SEVERITY, effect_by_length, short_protein_change
 from fedvalue.client.records.mapping import InfoKeys
 
 _FORMAT = re.compile(r"Format:\s*([^\"'>]+)")
@@ -75,7 +75,7 @@ def info_value(info: str, key: str) -> str:
 
 
 class _Vep(NamedTuple):
-    """Where the columns of CSQ stand, -1 where one is not there: every entry ends in an empty cell."""
+    """Where the columns of CSQ stand, -1 where one is not there."""
 
     width: int
     allele: int
@@ -96,43 +96,64 @@ class _Vep(NamedTuple):
         return cls(len(names), *(at.get(name, -1) for name in columns))
 
     def read(self, info: str, reference: str, alternatives: Sequence[str]) -> list[list[Annotation]]:
+        """Return the annotations of each ALT allele of a line."""
         text = info_value(info, "CSQ")
         if not text:
             return [[] for _ in alternatives]
-        entries = []
-        for part in text.split(","):
-            entry = part.split("|")
-            entry += [""] * (self.width - len(entry) + 1)
-            entries.append(entry)
+        entries = [part.split("|") for part in text.split(",")]
+        for entry in entries:
+            if len(entry) < self.width:
+                entry += [""] * (self.width - len(entry))
+        if len(alternatives) == 1:
+            return [
+                self._one(entries, "1", reference, alternatives[0])
+                or self._chosen(entries, reference, alternatives[0])
+            ]
         return [
-            self._one(entries, number, reference, alternative, alone=len(alternatives) == 1)
+            self._one(entries, str(number), reference, alternative)
             for number, alternative in enumerate(alternatives, start=1)
         ]
 
     def _one(
-        self, entries: list[list[str]], number: int, reference: str, alternative: str, *, alone: bool
+        self, entries: list[list[str]], number: str, reference: str, alternative: str
     ) -> list[Annotation]:
         if self.number >= 0:
-            wanted, column = str(number), self.number
+            wanted, column = number, self.number
         else:
             # VEP drops a base that both alleles share at the left of an insertion or deletion.
             shared = len(reference) != len(alternative) and reference[:1] == alternative[:1]
             wanted, column = (alternative[1:] or "-") if shared else alternative, self.allele
-        own = [entry for entry in entries if entry[column] == wanted]
-        if not own and alone:
-            own = entries
-        flags = [entry[self.pick] == "1" for entry in own]
-        if not any(flags):
-            flags = [entry[self.canonical] == "YES" or entry[self.mane] != "" for entry in own]
-        gene = self.gene
-        if any(flags):
-            flagged = {entry[gene] for entry, flag in zip(own, flags, strict=True) if flag}
-            own = [
-                entry for entry, flag in zip(own, flags, strict=True) if flag or entry[gene] not in flagged
+        if column < 0:
+            return []
+        return self._chosen([entry for entry in entries if entry[column] == wanted], reference, alternative)
+
+    def _chosen(self, own: list[list[str]], reference: str, alternative: str) -> list[Annotation]:
+        """Return one annotation a gene: of the picked transcript, else the canonical ones, else the worst."""
+        pick, canonical, mane, gene = self.pick, self.canonical, self.mane, self.gene
+        flagged = [entry for entry in own if entry[pick] == "1"] if pick >= 0 else []
+        if not flagged and (canonical >= 0 or mane >= 0):
+            flagged = [
+                entry
+                for entry in own
+                if (canonical >= 0 and entry[canonical] == "YES") or (mane >= 0 and entry[mane] != "")
             ]
+        if flagged and len(flagged) < len(own):
+            genes = {entry[gene] for entry in flagged}
+            flagged += [entry for entry in own if entry[gene] not in genes]
+            own = flagged
         return _one_per_gene(
-            _annotation(entry[gene], entry[self.change], entry[self.term], reference, alternative)
-            for entry in own
+            [
+                _annotation(
+                    entry[gene],
+                    entry[self.change] if self.change >= 0 else "",
+                    entry[self.term] if self.term >= 0 else "",
+                    reference,
+                    alternative,
+                )
+                for entry in own
+            ]
+            if gene >= 0
+            else []
         )
 
 
@@ -201,9 +222,10 @@ def _plain(info: str, keys: InfoKeys, reference: str, alternatives: Sequence[str
 def _annotation(gene: str, change: str, term: str, reference: str, alternative: str) -> Annotation:
     # A term that we do not know stays as it is, and is counted as an unknown code when it is loaded.
     word = unquote(term) if "%" in term else term
-    effect = effect_class(word, reference=reference, alternative=alternative) or term
-    text = unquote(change) if "%" in change else change
-    return Annotation(gene if gene != "." else "", short_protein_change(text), effect)
+    effect = effect_by_length(word, len(alternative) > len(reference)) or term
+    if change:
+        change = short_protein_change(unquote(change) if "%" in change else change)
+    return Annotation(gene if gene != "." else "", change, effect)
 
 
 def _severity(note: Annotation) -> int:
@@ -211,6 +233,8 @@ def _severity(note: Annotation) -> int:
 
 
 def _one_per_gene(found: Iterable[Annotation]) -> list[Annotation]:
+    if isinstance(found, list) and len(found) == 1:
+        return found if found[0].gene else []
     best: dict[str, Annotation] = {}
     for note in found:
         if note.gene and (note.gene not in best or _severity(note) < _severity(best[note.gene])):

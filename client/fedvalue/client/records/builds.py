@@ -28,15 +28,25 @@ LENGTHS: MappingProxyType[Build, dict[str, int]] = MappingProxyType(
             58617616, 64444167, 46709983, 50818468, 156040895, 57227415), strict=True)),
     }
 )  # fmt: skip
-_WORDS: tuple[tuple[Build | Literal["another build"], re.Pattern[str]], ...] = (
+_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("GRCh37", re.compile(r"GRCh37|hg19|hs37|b37|human_g1k_v37|GCA_000001405\.1\b", re.IGNORECASE)),
     ("GRCh38", re.compile(r"GRCh38|hg38|hs38|b38|GCA_000001405\.15", re.IGNORECASE)),
-    (ANOTHER, re.compile(r"hg1[678]\b|NCBI_?(?:build)?3[456]|CHM13|T2T|GRCm|\bmm(?:9|10|39)\b", re.IGNORECASE)),
+    (
+        ANOTHER,
+        re.compile(r"hg1[678]\b|NCBI_?(?:build)?3[456]|CHM13|T2T|GRCm|\bmm(?:9|10|39)\b", re.IGNORECASE),
+    ),
 )
 _SAYS = re.compile(r"##(?:reference|assembly|SnpEffCmd|VEP)=|##contig=<.*assembly=", re.IGNORECASE)
 _CONTIG = re.compile(r"##contig=<.*?ID=([^,>]+).*?length=(\d+)")
 _COLUMN = MappingProxyType(
-    {"37": "GRCh37", "GRCH37": "GRCh37", "HG19": "GRCh37", "38": "GRCh38", "GRCH38": "GRCh38", "HG38": "GRCh38"}
+    {
+        "37": "GRCh37",
+        "GRCH37": "GRCh37",
+        "HG19": "GRCh37",
+        "38": "GRCh38",
+        "GRCH38": "GRCh38",
+        "HG38": "GRCh38",
+    }
 )
 
 
@@ -106,10 +116,3 @@ def agreed_build(meta: Sequence[str], told: Build | None, *, where: str) -> Buil
 def column_words(build: Build) -> tuple[str, ...]:
     """Return the words of a MAF's ``NCBI_Build`` column that mean a build, in upper case."""
     return tuple(word for word, meant in _COLUMN.items() if meant == build)
-
-
-def beyond(build: Build | None, chromosome: str, position: int) -> bool:
-    """Tell whether a position lies behind the end of its chromosome, on either build where it is not known."""
-    plain = plain_chromosome(chromosome)
-    known = [LENGTHS[build]] if build is not None else list(LENGTHS.values())
-    return all(plain in lengths and position > lengths[plain] for lengths in known)

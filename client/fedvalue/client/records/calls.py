@@ -1,9 +1,9 @@
 """One sample's call on a line of a VCF: genotype, depth and allele fraction, as the callers write them.
 
 Depth is ``DP``, else the sum of ``AD``. The fraction is ``AF``, ``FA`` (MuTect) or ``FREQ`` (VarScan) where
-they are there, else the reads of the allele by all reads. Strelka writes no genotype: of its samples NORMAL and
-TUMOR the genotypes stand in INFO ``SGT`` (Saunders et al., Bioinformatics 28 (2012) 1811-1817), the reads by
-base in ``AU`` to ``TU``, tier 1 first, those of insertions and deletions in ``TIR``.
+they are there, else the reads of the allele by all reads. Strelka writes no genotype: of its samples NORMAL
+and TUMOR the genotypes stand in INFO ``SGT`` (Saunders et al., Bioinformatics 28 (2012) 1811-1817), the reads
+by base in ``AU`` to ``TU``, tier 1 first, those of insertions and deletions in ``TIR``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fedvalue.client.records.annotations import info_value
 _ALLELES = re.compile(r"[/|]")
 _MOST_DIGITS = 6
 """Of the number of an allele, and of a depth; both have far fewer."""
+_MOST_READS = 10**9
 _HOMOZYGOUS = 2
 _STRELKA = {"NORMAL": 0, "TUMOR": 1}
 _STRELKA_WORDS = {"ref": (0, 0), "het": (0, 1), "hom": (1, 1)}
@@ -36,7 +37,10 @@ class Call(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the keys of a FORMAT stand; None where one is not there."""
+    """Where the keys of a FORMAT stand; None where one is not there.
+
+    ``plain``: the fraction follows from the reads of all alleles in ``AD``, as GATK writes it.
+    """
 
     names: tuple[str, ...]
     gt: int | None
@@ -44,6 +48,7 @@ class Layout(NamedTuple):
     ad: int | None
     rd: int | None
     fraction: int | None
+    plain: bool
 
     @property
     def strelka(self) -> bool:
@@ -57,7 +62,8 @@ def layout(format_text: str) -> Layout:
     names = tuple(format_text.split(":"))
     at = {name: position for position, name in enumerate(names)}
     fraction = next((at[name] for name in ("AF", "FA", "FREQ") if name in at), None)
-    return Layout(names, at.get("GT"), at.get("DP"), at.get("AD"), at.get("RD"), fraction)
+    plain = fraction is None and "RD" not in at
+    return Layout(names, at.get("GT"), at.get("DP"), at.get("AD"), at.get("RD"), fraction, plain)
 
 
 @lru_cache(maxsize=1024)
@@ -88,7 +94,9 @@ def strelka_call(sample: str, info: str, reference: str, alternatives: list[str]
     return Call(frozenset(numbers), f"{first}/{second}")
 
 
-def depth_and_fraction(values: list[str], keys: Layout, number: int, alternatives: list[str]) -> tuple[str, str]:
+def depth_and_fraction(
+    values: list[str], keys: Layout, number: int, alternatives: list[str]
+) -> tuple[str, str]:
     """Return depth and allele fraction of one allele as text, empty where they are not known.
 
     Args:
@@ -97,6 +105,15 @@ def depth_and_fraction(values: list[str], keys: Layout, number: int, alternative
       number: Of the allele, from 1.
       alternatives: The ALT alleles.
     """
+    if keys.plain and keys.ad is not None and keys.dp is not None:
+        try:
+            counts = [int(one) for one in values[keys.ad].split(",")]
+            whole = sum(counts)
+            if len(counts) == len(alternatives) + 1 and whole and counts[number] <= whole < _MOST_READS:
+                if _is_depth(values[keys.dp]) and min(counts) >= 0:
+                    return values[keys.dp], f"{counts[number] / whole:.6g}"
+        except (ValueError, IndexError):
+            pass  # a cell that is none: looked at one by one below
     reads = _numbers(_cell(values, keys.ad))
     total = _cell(values, keys.dp)
     depth = total if _is_depth(total) else ""
@@ -125,7 +142,10 @@ def _by_reads(
         whole = None if None in reads else sum(one for one in reads if one is not None)
     elif len(reads) == len(alternatives) and keys.rd is not None:  # VarScan: AD holds the ALT alone
         other = _number(_cell(values, keys.rd))
-        own, whole = reads[number - 1], None if other is None or None in reads else other + sum(filter(None, reads))
+        own, whole = (
+            reads[number - 1],
+            None if other is None or None in reads else other + sum(filter(None, reads)),
+        )
     elif keys.strelka:
         names = {name: at for at, name in enumerate(keys.names)}
         alternative = alternatives[number - 1]

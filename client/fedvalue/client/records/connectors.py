@@ -1,7 +1,7 @@
 """The seam for every kind of source: a connector turns local files into one table of text.
 
-CSV, TSV, MAF, Parquet and VCF come with it. OMOP, FHIR or a country's claims layout enter here: an object
-with one method, under the name that ``format`` in a mapping gives.
+CSV, TSV, MAF, Parquet, VCF and BCF come with it. OMOP, FHIR or a country's claims layout enter here: an
+object with one method, under the name that ``format`` in a mapping gives.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class Raw:
       columns: Local column to SQL column.
       files: What was read, in the order of ``file``.
       listed: SQL table of the same columns with everyone the files speak of, if that is more than its rows.
+      scopes: What each variant file can tell of genes, one of `scope.SCOPES`; empty for other files.
     """
 
     table: str
     columns: Mapping[str, str]
     files: tuple[FileReport, ...]
     listed: str | None = None
+    scopes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

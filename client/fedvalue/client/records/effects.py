@@ -117,6 +117,7 @@ _RESIDUES = MappingProxyType(
         "Thr": "T", "Trp": "W", "Tyr": "Y", "Val": "V", "Sec": "U", "Ter": "*", "Xaa": "X",
     }
 )  # fmt: skip
+_SUBSTITUTION = re.compile(r"(?:[\w.]+:)?p\.([A-Z][a-z]{2})(\d+)([A-Z][a-z]{2})")
 _LONG = re.compile("|".join(_RESIDUES))
 _STARTS_AS_CHANGE = re.compile(r"p\.|[A-Z*][a-z]{0,2}\d")
 
@@ -127,11 +128,12 @@ def effect_class(term: str, *, reference: str = "", alternative: str = "") -> st
     A frame shift is a deletion or insertion by the lengths of the two alleles. SnpEff before 4.1 joins its
     own terms by ``+``.
     """
-    return _effect_class(term, len(alternative) > len(reference))
+    return effect_by_length(term, len(alternative) > len(reference))
 
 
 @lru_cache(maxsize=4096)
-def _effect_class(term: str, longer: bool) -> str | None:
+def effect_by_length(term: str, longer: bool) -> str | None:
+    """Return what `effect_class` does; ``longer``: the alternative allele is longer than the reference."""
     found = []
     for part in re.split("[,&+]", term):
         word = part.strip().lower()
@@ -149,6 +151,9 @@ def short_protein_change(text: str) -> str:
 
     Words that are no change, such as ``ex19del``, come back as they are.
     """
+    simple = _SUBSTITUTION.fullmatch(text)
+    if simple is not None and simple[1] in _RESIDUES and simple[3] in _RESIDUES:
+        return f"p.{_RESIDUES[simple[1]]}{simple[2]}{_RESIDUES[simple[3]]}"
     change = text.strip().rpartition(":")[2].replace("%3D", "=").replace("(", "").replace(")", "")
     if change in ("", ".", "p.", "p.?", "?"):
         return ""

@@ -34,7 +34,12 @@ def require_whole(path: Path, *, where: str) -> None:
     try:
         with path.open("rb") as stream:
             head = stream.read(_BGZF_HEAD)
-            if head[:3] != b"\x1f\x8b\x08" or len(head) < _BGZF_HEAD or not head[3] & _EXTRA or head[12:14] != b"BC":
+            if (
+                head[:3] != b"\x1f\x8b\x08"
+                or len(head) < _BGZF_HEAD
+                or not head[3] & _EXTRA
+                or head[12:14] != b"BC"
+            ):
                 return
             stream.seek(-min(len(_END_OF_BGZF), path.stat().st_size), 2)
             whole = stream.read() == _END_OF_BGZF
@@ -68,7 +73,7 @@ def bcf_blocks(path: Path, *, where: str) -> Iterator[Block]:
       SourceUnreadable: pysam is not installed, or cannot read the file to its end.
     """
     try:
-        import pysam  # noqa: PLC0415 (only a site with BCF files has it)
+        import pysam  # only a site with BCF files has it
     except ImportError as error:
         raise SourceUnreadable(
             "a BCF is read by pysam, which is not installed",

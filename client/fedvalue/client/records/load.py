@@ -93,7 +93,7 @@ def load(
             if isinstance(table, Patient):
                 reports.append(load_patient(connection, mapping, raw))
             else:
-                reports.append(load_table(connection, where, table, raw, mapping.files[table.file].kind))
+                reports.append(load_table(connection, where, table, raw, mapping.files[table.file]))
             _usable(reports[-1], optional=mapping.files[table.file].optional or isinstance(table, Variant))
         _meta(connection, mapping)
         rows = {name: _rows(connection, name) for name in CANONICAL}

@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from fedvalue.client.records.builds import Build
 from fedvalue.client.records.cells import Day, Section
 from fedvalue.client.records.sections import (
     Admission,
@@ -21,6 +22,7 @@ from fedvalue.client.records.sections import (
     Drug,
     Event,
     FollowUp,
+    MolecularReport,
     Panel,
     Patient,
     Response,
@@ -39,7 +41,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
 Format = Literal["csv", "tsv", "parquet", "maf", "vcf"]
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv", ".txt": "tsv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".maf": "maf",
-    ".vcf": "vcf",
+    ".vcf": "vcf", ".bcf": "vcf",
 }  # fmt: skip
 
 
@@ -64,6 +66,7 @@ class SourceFile(Section):
       samples: Sample columns of a VCF to read; none named: all.
       only_passing: Take only calls of a VCF with FILTER ``PASS`` or ``.``.
       info: INFO keys of a VCF without CSQ or ANN.
+      build: Genome build of a vcf or maf; a file that says another one is refused.
     """
 
     path: str = Field(min_length=1, max_length=500)
@@ -75,6 +78,7 @@ class SourceFile(Section):
     samples: tuple[str, ...] = Field(default=(), strict=False)
     only_passing: bool = True
     info: InfoKeys = InfoKeys()
+    build: Build | None = None
 
     @field_validator("path")
     @classmethod
@@ -97,6 +101,8 @@ class SourceFile(Section):
             self.samples or "only_passing" in self.model_fields_set or "info" in self.model_fields_set
         ):
             raise ValueError("samples, only_passing and info belong to vcf files")
+        if kind not in ("vcf", "maf") and self.build is not None:
+            raise ValueError("build belongs to vcf and maf files")
         return self
 
     @property
@@ -134,6 +140,7 @@ class Mapping(Section):
     variant: tuple[Variant, ...] = Field(default=(), strict=False)
     test: tuple[Test, ...] = Field(default=(), strict=False)
     panel: tuple[Panel, ...] = Field(default=(), strict=False)
+    molecular_report: tuple[MolecularReport, ...] = Field(default=(), strict=False)
 
     def tables(self) -> Iterator[tuple[str, Table]]:
         """Yield ``("drug[0]", table)`` for every table of the file, patients first."""
@@ -185,7 +192,7 @@ class Mapping(Section):
 
 TABLES = (
     "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "survival", "variant",
-    "test", "panel", "admission", "adverse_event",
+    "test", "panel", "molecular_report", "admission", "adverse_event",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fedvalue.analyses.cohort import BinaryOutcome, SurvivalOutcome
 from fedvalue.client.records.counting import readmitted
+from fedvalue.client.records.scope import ENDED, LOOKED
 from fedvalue.client.records.selection import integers, person_column, require_tables
 from fedvalue.client.records.store import EVERY_GENE
 from fedvalue.study.endpoints import Binary, TimeToEvent
@@ -42,14 +43,18 @@ _HAPPENED = """happened AS (
 _REPORTS = """
 WITH asked AS (SELECT unnest($genes) AS gene),
   looked AS (
-    SELECT x.patient_id, a.gene, min(x.day) AS day
-    FROM test x JOIN asked a ON x.gene = a.gene OR x.gene = $every OR a.gene = $every
-    GROUP BY x.patient_id, a.gene
+    SELECT patient_id, gene, min(day) AS day FROM (
+      SELECT x.patient_id, a.gene, x.day, list_contains($read, x.status) AS is_read
+      FROM test x JOIN asked a ON x.gene = a.gene OR x.gene = $every OR a.gene = $every
+      WHERE list_contains($ended, x.status)
+      QUALIFY is_read OR NOT bool_or(is_read) OVER (PARTITION BY x.patient_id, a.gene))
+    GROUP BY patient_id, gene
     UNION ALL
     SELECT DISTINCT v.patient_id, a.gene, NULL
     FROM variant v JOIN asked a ON v.gene = a.gene
     WHERE NOT EXISTS (
-      SELECT 1 FROM test x WHERE x.patient_id = v.patient_id AND x.gene IN (v.gene, $every))),
+      SELECT 1 FROM test x WHERE x.patient_id = v.patient_id AND x.gene IN (v.gene, $every)
+        AND list_contains($read, x.status))),
   latest AS (
     SELECT c.position, bool_or(l.gene IS NOT NULL AND l.day IS NULL) AS undated,
       max(l.day - c.index_day) AS day
@@ -163,10 +168,19 @@ def _delaying_genes(study: Study, name: str, endpoint: TimeToEvent) -> tuple[str
 
 
 def _reports(connection: duckdb.DuckDBPyConnection, genes: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return the day of entry: the latest of the genes' first reports, NaN where one has no known day."""
+    """Return the day of entry: the latest of the genes' first reports, NaN where one has no known day.
+
+    A gene's report is the first one that could be read; failing that, the first that says why there is none.
+    """
     require_tables(connection, ("test",), "delayed entry")
     found = connection.execute(
-        _REPORTS, {"genes": list(genes) or [EVERY_GENE], "every": EVERY_GENE}
+        _REPORTS,
+        {
+            "genes": list(genes) or [EVERY_GENE],
+            "every": EVERY_GENE,
+            "read": list(LOOKED),
+            "ended": list(ENDED),
+        },
     ).fetchnumpy()
     filled: NDArray[np.float64] = np.ma.filled(np.ma.asarray(found["value"]), np.nan).astype(np.float64)
     return filled

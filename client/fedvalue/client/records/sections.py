@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
@@ -13,8 +13,15 @@ METHODS = ("recist", "clinician", "report_text")
 STATUSES = ("CR", "PR", "SD", "PD", "NE")
 KINDS = ("death", "progression", "relapse", "new_treatment", "discontinuation")
 CENSORED = "censored"
-RESULTS = ("mutated", "wild type", "not tested", "fusion", "ex19del")
-"""Words for what a panel found in a gene."""
+RESULTS = (
+    "mutated", "wild type", "not tested", "fusion", "ex19del", "unknown significance", "not reported",
+    "not covered", "failed sample", "not readable",
+)  # fmt: skip
+"""Words for what a panel found in a gene, or for why it found nothing that counts."""
+TEST_STATES = ("tested", "not tested", "not reported", "not covered", "failed sample", "not readable")
+"""What a test may say of a gene; only the first can make a wild type."""
+SIGNIFICANCES = ("pathogenic", "likely pathogenic", "uncertain", "likely benign", "benign")
+"""Of a variant, after Richards et al., Genetics in Medicine 17 (2015) 405-424."""
 
 Gene = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@_-]{0,39}$")]
 
@@ -172,18 +179,41 @@ class Variant(Rows):
     """Variants, one row each; a MAF or VCF needs no column names.
 
     Attributes:
+      significance: One of `SIGNIFICANCES`; a variant of uncertain significance is neither mutated nor wild
+        type, a benign one is not mutated.
+      genotype: As the caller writes it.
+      depth: Reads.
+      alt_depth: Reads of the variant, where there is no allele fraction.
+      allele_fraction: 0 to 1.
+      filter: What the caller's filters say.
       tested: Who was tested, as far as this file tells.
       genes: What was looked at in them; empty: every gene.
       report: Day of the genomic report.
+      panel: Name of the panel.
+      assay: Version of the assay.
     """
 
     patient_id: Cell | None = None
     gene: Cell | None = None
     protein_change: Cell | None = None
     effect: Cell | None = None
+    significance: Cell | None = None
+    genotype: Cell | None = None
+    depth: Cell | None = None
+    alt_depth: Cell | None = None
+    allele_fraction: Cell | None = None
+    filter: Cell | None = None
     tested: Literal["listed", "all patients", "nobody"] = "nobody"
     genes: tuple[Gene, ...] = Field(default=(), strict=False)
     report: Day | None = None
+    panel: Cell | None = None
+    assay: Cell | None = None
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        if self.significance is not None:
+            self.significance.require_results(SIGNIFICANCES, "significance")
+        return self
 
 
 def _genes(value: object) -> object:
@@ -204,11 +234,72 @@ class Genes(Section):
 
 
 class Test(Rows):
-    """Which genes were looked at, and when that was reported."""
+    """Which genes were looked at, and when that was reported.
+
+    Attributes:
+      status: What became of it, one of `TEST_STATES`; left out: tested.
+      panel: Name of the panel.
+      assay: Version of the assay.
+    """
 
     patient_id: Cell
     genes: Annotated[Genes, BeforeValidator(_genes)]
     day: Day | None = None
+    status: Cell | None = None
+    panel: Cell | None = None
+    assay: Cell | None = None
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        if self.status is not None:
+            self.status.require_results(TEST_STATES, "status")
+        return self
+
+
+class MolecularReport(Rows):
+    """Results in a laboratory's own words, one row a report, or one row a report and gene.
+
+    Attributes:
+      text: The words, such as ``l858r, t790m`` or ``KRAS not tested``.
+      gene: The gene that a row is of; left out: the words name it.
+      genes: What was looked at, the same for every row or out of a cell; left out: see ``panels``.
+      panels: Name of a panel to its genes.
+      unmentioned: What holds for a gene of the panel that the words do not mention.
+      day: Of the report.
+      panel: Name of the panel.
+      assay: Version of the assay.
+    """
+
+    patient_id: Cell
+    text: Cell
+    gene: Cell | None = None
+    genes: Annotated[Genes, BeforeValidator(_genes)] | None = None
+    panels: dict[str, tuple[Gene, ...]] = Field(default={}, strict=False)
+    unmentioned: Literal["not reported", "wild type"] = "not reported"
+    day: Day | None = None
+    panel: Cell | None = None
+    assay: Cell | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_of_genes(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("panels"), dict):
+            panels = {
+                name: tuple(genes) if isinstance(genes, list) else genes
+                for name, genes in value["panels"].items()
+            }
+            return {**value, "panels": panels}
+        return value
+
+    @model_validator(mode="after")
+    def _one_extent(self) -> Self:
+        if self.text.several or self.text.row_number:
+            raise ValueError("text is one column")
+        if self.panels and (self.panel is None or self.genes is not None):
+            raise ValueError("panels says which genes a panel has: give panel, and leave genes out")
+        if self.unmentioned == "wild type" and self.genes is None and not self.panels and self.gene is None:
+            raise ValueError("unmentioned = 'wild type' needs the genes that were looked at: genes or panels")
+        return self
 
 
 class Panel(Rows):
@@ -218,12 +309,16 @@ class Panel(Rows):
       genes: Gene symbol to column.
       codes: Local code to one of `RESULTS` or a protein change.
       report: Day of the genomic report.
+      panel: Name of the panel.
+      assay: Version of the assay.
     """
 
     patient_id: Cell
     genes: dict[Gene, str] = Field(min_length=1)
     codes: dict[str, str] = {"0": "wild type", "1": "mutated"}
     report: Day | None = None
+    panel: Cell | None = None
+    assay: Cell | None = None
 
     @model_validator(mode="after")
     def _results(self) -> Self:
@@ -248,5 +343,6 @@ Records = (
     | Variant
     | Test
     | Panel
+    | MolecularReport
 )
 Table = Patient | Records

@@ -9,10 +9,13 @@ Tables (days are DOUBLE: days since 1970-01-01, or since any origin that the hos
     follow_up(patient_id, day)                      last day known to be followed
     condition(patient_id, day, code)  procedure(patient_id, day, code)
     claim(patient_id, claim_id, day, total_paid, patient_paid, currency)
-    variant(patient_id, gene, protein_change, effect)
+    variant(patient_id, gene, protein_change, effect, catalogued, significance, genotype, depth,
+            allele_fraction, filter)                catalogued: name in the catalogue of actionable variants
     admission(patient_id, day, discharge, code)     stays in hospital; code: main diagnosis
     adverse_event(patient_id, day, code, grade)     grade 1 to 5 (CTCAE), NULL where it is not known
-    test(patient_id, day, gene)                     gene '*' means every gene; day NULL: report day not known
+    test(patient_id, day, gene, status, panel, assay)
+                                                    gene '*' means every gene; day NULL: report day not known;
+                                                    status: see `scope`, only 'tested' makes a wild type
     store_meta(key, value)                          which tables the mapping fed, and whether days are dates
 """
 
@@ -48,10 +51,12 @@ CREATE TABLE condition(patient_id VARCHAR, day DOUBLE, code VARCHAR);
 CREATE TABLE procedure(patient_id VARCHAR, day DOUBLE, code VARCHAR);
 CREATE TABLE claim(patient_id VARCHAR, claim_id VARCHAR, day DOUBLE, total_paid DECIMAL(18,2),
                    patient_paid DECIMAL(18,2), currency VARCHAR);
-CREATE TABLE variant(patient_id VARCHAR, gene VARCHAR, protein_change VARCHAR, effect VARCHAR);
+CREATE TABLE variant(patient_id VARCHAR, gene VARCHAR, protein_change VARCHAR, effect VARCHAR,
+                     catalogued VARCHAR, significance VARCHAR, genotype VARCHAR, depth BIGINT,
+                     allele_fraction DOUBLE, filter VARCHAR);
 CREATE TABLE admission(patient_id VARCHAR, day DOUBLE, discharge DOUBLE, code VARCHAR);
 CREATE TABLE adverse_event(patient_id VARCHAR, day DOUBLE, code VARCHAR, grade BIGINT);
-CREATE TABLE test(patient_id VARCHAR, day DOUBLE, gene VARCHAR);
+CREATE TABLE test(patient_id VARCHAR, day DOUBLE, gene VARCHAR, status VARCHAR, panel VARCHAR, assay VARCHAR);
 CREATE TABLE store_meta(key VARCHAR, value VARCHAR);
 """
 

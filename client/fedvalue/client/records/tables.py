@@ -6,8 +6,9 @@ import duckdb
 
 from fedvalue.client.records.cells import Cell, Day
 from fedvalue.client.records.connectors import Raw, Wanted
-from fedvalue.client.records.genomics import MAF_CHANGES, complete, load_panel, load_test, load_variant
-from fedvalue.client.records.mapping import Mapping
+from fedvalue.client.records.genomics import MAF_OPTIONAL, complete, load_panel, load_test, load_variant
+from fedvalue.client.records.mapping import Mapping, SourceFile
+from fedvalue.client.records.molecular import load_molecular_report
 from fedvalue.client.records.report import TableReport
 from fedvalue.client.records.rules import NO_EVENT, RowQuery, Value
 from fedvalue.client.records.sections import (
@@ -22,6 +23,7 @@ from fedvalue.client.records.sections import (
     Drug,
     Event,
     FollowUp,
+    MolecularReport,
     Panel,
     Patient,
     Records,
@@ -44,15 +46,19 @@ def wanted(mapping: Mapping, file: str) -> Wanted:
         if table.file != file:
             continue
         if isinstance(table, Variant):
-            if kind == "maf" and table.protein_change is None:
-                alternatives |= set(MAF_CHANGES)
+            if kind == "maf":
+                alternatives |= set(MAF_OPTIONAL)
             table = complete(table, kind, ()) if kind == "maf" else complete(table, kind)
         if isinstance(table, Panel):
             columns |= set(table.genes.values())
         if isinstance(table, Patient):
             for attribute in table.attributes.values():
                 columns |= set(attribute.names)
-        if isinstance(table, Test) and table.genes.cell is not None:
+        if (
+            isinstance(table, Test | MolecularReport)
+            and table.genes is not None
+            and table.genes.cell is not None
+        ):
             columns |= set(table.genes.cell.names)
         for name in type(table).model_fields:
             value = getattr(table, name)
@@ -67,7 +73,8 @@ def fed_by(where: str, table: Table) -> tuple[str, ...]:
     """Return the canonical tables that a table of the mapping, known by its key ``where``, fills."""
     if isinstance(table, Survival):
         return ("event", "follow_up")
-    if isinstance(table, Panel) or (isinstance(table, Variant) and table.tested != "nobody"):
+    found = isinstance(table, Panel | MolecularReport)
+    if found or (isinstance(table, Variant) and table.tested != "nobody"):
         return ("variant", "test")
     return (where.partition("[")[0],)
 
@@ -91,7 +98,7 @@ def load_patient(connection: duckdb.DuckDBPyConnection, mapping: Mapping, raw: R
 
 
 def load_table(
-    connection: duckdb.DuckDBPyConnection, where: str, table: Records, raw: Raw, kind: str
+    connection: duckdb.DuckDBPyConnection, where: str, table: Records, raw: Raw, source: SourceFile
 ) -> TableReport:
     """Fill what ``table`` feeds.
 
@@ -100,14 +107,16 @@ def load_table(
       where: Key of the table in the mapping, such as ``condition[0]``.
       table: What the mapping says.
       raw: Its file as it was read.
-      kind: Format of that file.
+      source: What the mapping says of that file.
     """
     if isinstance(table, Variant):
-        return load_variant(connection, where, table, raw, kind)
+        return load_variant(connection, where, table, raw, source)
     if isinstance(table, Test):
         return load_test(connection, where, table, raw)
     if isinstance(table, Panel):
         return load_panel(connection, where, table, raw)
+    if isinstance(table, MolecularReport):
+        return load_molecular_report(connection, where, table, raw)
     if isinstance(table, Survival):
         return _survival(connection, where, table, raw)
     if isinstance(table, Claim):

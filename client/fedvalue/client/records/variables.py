@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.client.records.counting import counted_days, first_record_day, index_days, worst_grade
-from fedvalue.client.records.effects import PROTEIN_CHANGING, short_protein_change
 from fedvalue.client.records.selection import integers, person_column, require_tables
-from fedvalue.client.records.store import EVERY_GENE, UNREAD, UNSPECIFIED
-from fedvalue.errors import StudyInvalid
-from fedvalue.study.cohort import Variable, VariantSource
+from fedvalue.client.records.variant_levels import first_variant_level, variant_level
+from fedvalue.study.cohort import Variable
 from fedvalue.study.model import window_days
-
-EXON_19 = (729, 761)
-"""First and last codon of EGFR exon 19, NM_005228 (Ensembl ENST00000275493)."""
-_CHANGE = re.compile(r"p\.[A-Z*]\d+\S*")
 
 
 def category(connection: duckdb.DuckDBPyConnection, name: str, variable: Variable) -> NDArray[np.int64]:
@@ -29,9 +21,9 @@ def category(connection: duckdb.DuckDBPyConnection, name: str, variable: Variabl
       StudyInvalid: a class of variants that nobody could have.
     """
     if variable.variant is not None:
-        return _variant(connection, name, variable.variant)
+        return variant_level(connection, name, variable.variant, variable.levels)
     if variable.variants:
-        return _first_variant([_variant(connection, name, source) for source in variable.variants])
+        return first_variant_level(connection, name, variable.variants, variable.levels)
     if variable.grade is not None:
         return worst_grade(connection, name, variable.grade)
     column, kind = person_column(connection, variable.person or "", f"variables.{name}")
@@ -83,73 +75,3 @@ GROUP BY c.position"""  # noqa: S608 (own names)
     filled: NDArray[np.float64] = np.ma.filled(found, np.nan).astype(np.float64)
     low, high = variable.clip or (-np.inf, np.inf)
     return np.clip(filled, low, high)
-
-
-def _variant(connection: duckdb.DuckDBPyConnection, name: str, source: VariantSource) -> NDArray[np.int64]:
-    """Return 0 mutated, 1 wild type, 2 not tested.
-
-    It is -1 where only the gene is known to be mutated and the study asks for a certain change, and where no
-    such variant is known but a line of the patient's file that speaks of the gene cannot be read.
-    """
-    require_tables(connection, ("test",), f"the variable {name!r}")
-    parameters: dict[str, object] = {"gene": source.gene, "every": EVERY_GENE, "bare": UNSPECIFIED}
-    parameters["unread"] = UNREAD
-    conditions = [
-        _class(wanted, source.gene, position, name, parameters)
-        for position, wanted in enumerate(source.classes)
-    ]
-    matched = " OR ".join(f"({condition})" for condition in conditions)
-    return integers(
-        connection,
-        f"""
-WITH changes AS (
-    SELECT *, TRY_CAST(regexp_extract(protein_change, '^p\\.[A-Z*]([0-9]+)', 1) AS INTEGER) AS codon
-    FROM variant WHERE gene = $gene),
-  found AS (
-    SELECT patient_id, bool_or({matched}) AS matched,
-      bool_or((effect = $bare AND protein_change = '') OR effect = $unread) AS unspecified
-    FROM changes GROUP BY patient_id),
-  looked AS (SELECT DISTINCT patient_id FROM test WHERE gene IN ($gene, $every))
-SELECT CASE WHEN f.matched THEN 0
-    WHEN f.unspecified THEN -1
-    WHEN f.patient_id IS NOT NULL OR l.patient_id IS NOT NULL THEN 1
-    ELSE 2 END AS value
-FROM chosen c LEFT JOIN found f USING (patient_id) LEFT JOIN looked l USING (patient_id)
-ORDER BY c.position""",  # noqa: S608 (own text; genes and classes are parameters)
-        parameters,
-    )
-
-
-def _first_variant(found: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return the position of the first variant that a patient has, then "other", then "not tested".
-
-    It is -1 where none is found and one of them is unknown.
-
-    Args:
-      found: For each variant, what `_variant` says of every patient, shape ``(n,)``.
-    """
-    table = np.stack(found)
-    missing = np.select([(table < 0).any(axis=0), (table == 2).any(axis=0)], [-1, len(found) + 1], len(found))
-    return np.where((table == 0).any(axis=0), (table == 0).argmax(axis=0), missing).astype(np.int64)
-
-
-def _class(wanted: str, gene: str, position: int, name: str, parameters: dict[str, object]) -> str:
-    """Return the SQL condition of one class on a row of ``variant``."""
-    if wanted == "any":
-        parameters["changing"] = list(PROTEIN_CHANGING)
-        return "list_contains($changing, effect)"
-    if wanted == "fusion":
-        return "effect = 'Fusion'"
-    if wanted == "ex19del" and gene == "EGFR":
-        low, high = EXON_19
-        deletion = "effect = 'In_Frame_Del' OR (effect = $bare AND contains(protein_change, 'del'))"
-        return f"protein_change = 'ex19del' OR (codon BETWEEN {low} AND {high} AND ({deletion}))"
-    change = short_protein_change(wanted)
-    if _CHANGE.fullmatch(change) is None:
-        raise StudyInvalid(
-            f"{wanted!r} is no class of variants of {gene}",
-            where=f"variables.{name}.variant.classes",
-            do="use any, fusion, ex19del (EGFR only) or a protein change such as p.L858R",
-        )
-    parameters[f"change{position}"] = change
-    return f"protein_change = $change{position}"

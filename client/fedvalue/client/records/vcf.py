@@ -1,45 +1,53 @@
-"""VCF files, plain or gzip: one row per patient, gene and call that the patient carries.
+"""VCF and BCF files, plain or packed: one row per patient, gene and call that the patient carries.
 
 The genotype decides whether a sample carries an allele. Genes, protein changes and effects come from VEP
-(``CSQ``), SnpEff (``ANN``) or three INFO keys of the mapping. Several patients share a line: a genotype that
-is none is one sample's missing call and leaves the line to the others. A line that cannot be read is counted
-by reason with its number and left out; where its number of columns is wrong nobody can tell whose genotype is
-whose, so the gene is unknown for every sample, not wild type. A file without its ``#CHROM`` line is refused.
+(``CSQ``), SnpEff (``ANN``, ``EFF``) or three INFO keys of the mapping; what stands at a place of the
+catalogue of actionable variants is known by its position too, if the genome build is known. Several patients
+share a line: a genotype that is none is one sample's missing call and leaves the line to the others. A line
+that cannot be read is counted by reason with its number and left out; where its number of columns is wrong
+nobody can tell whose genotype is whose, so the gene is unknown for every sample, not wild type. A file
+without its ``#CHROM`` line is refused.
 
 Danecek, P. et al. The variant call format and VCFtools. Bioinformatics 27 (2011) 2156-2158; VCF 4.3.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 
-from fedvalue.client.records.annotations import Annotation, Annotator, annotator
+from fedvalue.client.records.actionable import Positions, positions
+from fedvalue.client.records.annotations import Annotation, Annotator, annotator, declares_genes
+from fedvalue.client.records.builds import LENGTHS, agreed_build
+from fedvalue.client.records.calls import called, depth_and_fraction, layout, strelka_call
 from fedvalue.client.records.connectors import Raw, Wanted, require_columns
+from fedvalue.client.records.htslib import bcf_blocks, is_bcf, require_whole
 from fedvalue.client.records.mapping import SourceFile
 from fedvalue.client.records.report import SHOWN_LINES, FileReport, LeftOut
+from fedvalue.client.records.scope import BY_POSITION, BY_POSITION_NO_FUSIONS, EVERYTHING, NOTHING
 from fedvalue.client.records.store import UNREAD
 from fedvalue.client.records.tabular import MALFORMED
-from fedvalue.client.records.text_lines import blocks
+from fedvalue.client.records.text_lines import Block, blocks
 from fedvalue.errors import SourceMissing, SourceUnreadable
 
-COLUMNS = ("sample", "file", "gene", "protein_change", "effect")
+COLUMNS = (
+    "sample", "file", "gene", "protein_change", "effect", "genotype", "depth", "allele_fraction", "filter",
+)  # fmt: skip
 NOT_PASSING = "call did not pass its filter"
 NO_ANNOTATION = "no gene annotation"
 NO_GENOTYPE = "no genotype"
 BAD_GENOTYPE = "genotype that is none"
 WRONG_WIDTH = "wrong number of columns"
+WRONG_BASE = "reference base of another genome build"
+BEYOND = "position behind the end of its chromosome"
 _FIXED = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
-_ALLELES = re.compile(r"[/|]")
-_BASES = re.compile(r"[ACGTNacgtn]+")
-_MOST_DIGITS = 6
-"""Of the number of an allele; a line has far fewer alleles."""
+_BASES = "ACGTNacgtn"
 _DATABASE_ROWS = 50_000
+_NOT_CARRIED = ("0/0", "0|0", "./.", ".|.", "0", ".")
 
 
 @dataclass(slots=True)
@@ -64,30 +72,58 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    samples: tuple[str, ...]
-    positions: tuple[int, ...]
+    """What the lines above the calls say.
+
+    Attributes:
+      samples: Those that are read, with the position of their column.
+      width: Columns of a line.
+      annotate: Reader of annotations.
+      declared: True where the header promises genes.
+      catalogue: The catalogue on the file's build, None where no build is known.
+      lengths: Chromosome, as files write it, to its bases.
+      rearranged: True where the file may hold breakpoints.
+    """
+
+    samples: tuple[tuple[str, int], ...]
     width: int
     annotate: Annotator
+    declared: bool
+    catalogue: Positions | None
+    lengths: dict[str, int]
+    rearranged: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whom a line speaks of; one nameless person where the file has no samples."""
+        return tuple(name for name, _ in self.samples) or ("",)
 
 
-@dataclass(frozen=True, slots=True)
+_Row = tuple[str, Annotation, str, str, str]
+"""Sample, annotation, genotype, depth and allele fraction of one call."""
+
+
+@dataclass(slots=True)
 class _Line:
     """What one line says.
 
     Attributes:
-      carried: Sample and annotation of every call.
+      carried: Every call.
+      passed: Its FILTER.
       fault: Why the line is left out; None where it is read.
       bad_genotypes: Samples whose genotype is none.
+      annotated: True where the file itself names a gene.
     """
 
-    carried: list[tuple[str, Annotation]]
+    carried: list[_Row]
+    passed: str = ""
     fault: str | None = None
     bad_genotypes: int = 0
+    annotated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Vcf:
-    """VCF files as a table with the columns sample, file, gene, protein_change and effect."""
+    """VCF and BCF files as a table with the columns of `COLUMNS`."""
 
     def read(
         self,
@@ -103,11 +139,21 @@ class Vcf:
         listed = f"{table}_listed"
         for name in (table, listed):
             connection.execute(f"CREATE TEMP TABLE {name} (file INTEGER, line BIGINT, {text_columns})")
-        reports = []
+        reports, scopes = [], []
         for index, (shown, path) in enumerate(files):
             require_columns(wanted.columns, COLUMNS, where=shown)
-            reports.append(_file(connection, source, index, shown, path, table, listed))
-        return Raw(table, columns, tuple(reports), listed)
+            report, scope = _file(connection, source, index, shown, path, table, listed)
+            reports.append(report)
+            scopes.append(scope)
+        return Raw(table, columns, tuple(reports), listed, tuple(scopes))
+
+
+def _blocks(path: Path, source: SourceFile, shown: str) -> Iterator[Block]:
+    require_whole(path, where=shown)
+    if is_bcf(path):
+        return bcf_blocks(path, where=shown)
+    # One sample's bytes that are no text must not cost the others their line.
+    return blocks(path, source.encoding, where=shown, errors="replace")
 
 
 def _file(
@@ -118,40 +164,57 @@ def _file(
     path: Path,
     table: str,
     listed: str,
-) -> FileReport:
-    stem = path.name
-    while Path(stem).suffix.lower() in (".vcf", ".gz", ".bgz"):
+) -> tuple[FileReport, str]:
+    """Read one file; return its report and what it can tell of genes."""
+    stem = path.name.replace("\t", " ")
+    while Path(stem).suffix.lower() in (".vcf", ".bcf", ".gz", ".bgz"):
         stem = Path(stem).stem
     header: _Header | None = None
     meta: list[str] = []
-    tally, rows, calls = _Tally(), list[tuple[int, int, str, str, str, str, str]](), 0
-    # One sample's bytes that are no text must not cost the others their line.
-    for block in blocks(path, source.encoding, where=shown, errors="replace"):
-        for offset, line in enumerate(block.lines):
-            number = block.first + offset
+    tally, numbers, rows, calls = _Tally(), list[int](), list[str](), 0
+    annotated = False
+    for block in _blocks(path, source, shown):
+        for number, line in enumerate(block.lines, start=block.first):
             if header is None:
                 header = _header(line, number, meta, source, shown)
                 continue
             if line == "":
                 continue
-            found = _call(line, header, source)
-            if found.fault is not None:
+            found = _call(line, header, only_passing=source.only_passing)
+            if found.fault is None:
+                calls += 1
+            else:
                 tally.add(found.fault, number)
             if found.bad_genotypes:
                 tally.add(BAD_GENOTYPE, number, found.bad_genotypes)
-            calls += found.fault is None
-            rows += [
-                (index, number, sample, stem, note.gene, note.protein_change, note.effect)
-                for sample, note in found.carried
-            ]
+            annotated = annotated or found.annotated
+            for sample, (gene, change, effect), genotype, depth, fraction in found.carried:
+                numbers.append(number)
+                rows.append(
+                    f"{sample}\t{stem}\t{gene}\t{change}\t{effect}\t{genotype}\t{depth}\t{fraction}\t"
+                    f"{found.passed}"
+                )
             if len(rows) >= _DATABASE_ROWS:
-                _insert(connection, table, rows)
-                rows.clear()
+                _insert(connection, table, index, numbers, rows)
+                numbers, rows = [], []
     if header is None:
         raise SourceUnreadable("the file has no #CHROM line", where=shown, do="is it a VCF, and whole?")
-    _insert(connection, table, rows)
-    _insert(connection, listed, [(index, 0, sample, stem, "", "", "") for sample in header.samples or ("",)])
-    return FileReport(file=shown, rows=calls, left_out=tally.left_out(shown))
+    _insert(connection, table, index, numbers, rows)
+    people = [f"{sample}\t{stem}" + "\t" * (len(COLUMNS) - 2) for sample in header.names]
+    _insert(connection, listed, index, [0] * len(people), people)
+    unnamed = NO_ANNOTATION in tally.counts
+    return FileReport(file=shown, rows=calls, left_out=tally.left_out(shown)), _scope(
+        header, annotated=annotated, unnamed=unnamed
+    )
+
+
+def _scope(header: _Header, *, annotated: bool, unnamed: bool) -> str:
+    """Return what a file can tell of genes; one without a call tells of every gene that there is none."""
+    if header.declared or annotated or not unnamed:
+        return EVERYTHING
+    if header.catalogue is None:
+        return NOTHING
+    return BY_POSITION if header.rearranged else BY_POSITION_NO_FUSIONS
 
 
 def _header(line: str | None, number: int, meta: list[str], source: SourceFile, shown: str) -> _Header | None:
@@ -171,11 +234,12 @@ def _header(line: str | None, number: int, meta: list[str], source: SourceFile, 
         or (len(names) > 8 and names[8] != "FORMAT")
         or len(set(names)) != len(names)
         or "\ufffd" in line
+        or "\0" in line
     ):
         raise SourceUnreadable(
             "the #CHROM line is not that of a VCF",
             where=f"{shown}, line {number}",
-            do="columns are parted by tabs",
+            do="columns are parted by tabs, and no sample stands twice",
         )
     samples = tuple(names[9:])
     if absent := sorted(set(source.samples) - set(samples)):
@@ -184,67 +248,131 @@ def _header(line: str | None, number: int, meta: list[str], source: SourceFile, 
             where=shown,
             do=f"the file has {len(samples)} other samples",
         )
-    chosen = tuple(sample for sample in samples if not source.samples or sample in source.samples)
+    build = agreed_build(meta, source.build, where=shown)
+    longest = {
+        name: max(lengths[name] for key, lengths in LENGTHS.items() if build in (None, key))
+        for name in LENGTHS["GRCh38"]
+    }
     return _Header(
-        chosen, tuple(names.index(sample) for sample in chosen), len(names), annotator(meta, source.info)
+        tuple(
+            (sample, position)
+            for position, sample in enumerate(names[9:], start=9)
+            if not source.samples or sample in source.samples
+        ),
+        len(names),
+        annotator(meta, source.info),
+        declares_genes(meta, source.info),
+        None if build is None else positions(build),
+        longest | {f"chr{name}": length for name, length in longest.items()},
+        any(one.startswith("##INFO=<ID=SVTYPE") for one in meta),
     )
 
 
-def _call(line: str | None, header: _Header, source: SourceFile) -> _Line:
+def _call(line: str | None, header: _Header, *, only_passing: bool) -> _Line:
     """Return who carries what, or the reason why the line is left out."""
     fields = line.split("\t") if line is not None else []
     if len(fields) < len(_FIXED):
-        return _Line([], MALFORMED)
-    _, position, _, reference, alternative, _, passed, info = fields[:8]
+        return _Line([], fault=MALFORMED)
+    chromosome, position, _, reference, alternative, _, passed, info = fields[:8]
     if (
-        not (position.isascii() and position.isdigit())
-        or _BASES.fullmatch(reference) is None
+        not (position.isascii() and position.isdigit() and len(position) < 11)
+        or reference.strip(_BASES)
+        or not reference
         or not alternative
+        or (line is not None and "\0" in line and any("\0" in one for one in fields[:9]))
     ):
-        return _Line([], MALFORMED)
-    if source.only_passing and passed not in ("PASS", ".", ""):
-        return _Line([], NOT_PASSING)
+        return _Line([], fault=MALFORMED)
+    at = int(position)
+    if at > header.lengths.get(chromosome, at):
+        return _Line([], fault=BEYOND)
+    if only_passing and passed not in ("PASS", ".", ""):
+        return _Line([], fault=NOT_PASSING)
     alternatives = alternative.split(",")
     notes = header.annotate(info, reference, alternatives)
+    annotated = any(notes)
+    catalogue = header.catalogue
+    if catalogue is not None and catalogue.worth_a_look(chromosome, at, reference, alternative):
+        if gene := catalogue.wrong_base(chromosome, at, reference):
+            return _Line(_unread(header, [gene]), fault=WRONG_BASE, annotated=annotated)
+        known = catalogue.found(chromosome, at, reference, alternatives, info)
+        notes = [_merged(own, extra) if extra else own for own, extra in zip(notes, known, strict=True)]
     if len(fields) != header.width:
         genes = sorted({note.gene for by_allele in notes for note in by_allele})
-        samples = header.samples or ("",)
-        return _Line([(who, Annotation(gene, "", UNREAD)) for who in samples for gene in genes], WRONG_WIDTH)
+        return _Line(_unread(header, genes), fault=WRONG_WIDTH, annotated=annotated)
     if not any(notes):
-        return _Line([], NO_ANNOTATION)
-    if not header.positions:
-        return _Line([("", note) for by_allele in notes for note in by_allele])
-    keys = fields[8].split(":") if header.width > 8 else []
-    if "GT" not in keys:
-        return _Line([], NO_GENOTYPE)
-    at = keys.index("GT")
-    carried, bad = list[tuple[str, Annotation]](), 0
-    for sample, column in zip(header.samples, header.positions, strict=True):
+        return _Line([], fault=NO_ANNOTATION)
+    if not header.samples:
+        every = [("", note, "", "", "") for by_allele in notes for note in by_allele]
+        return _Line(every, passed, annotated=annotated)
+    return _carried(fields, header, reference, alternatives, notes, _Line([], passed, annotated=annotated))
+
+
+def _carried(
+    fields: list[str],
+    header: _Header,
+    reference: str,
+    alternatives: list[str],
+    notes: list[list[Annotation]],
+    found: _Line,
+) -> _Line:
+    """Fill in the calls of every sample of a line."""
+    keys = layout(fields[8])
+    if keys.gt is None and not keys.strelka:
+        return _Line([], fault=NO_GENOTYPE, annotated=found.annotated)
+    for sample, column in header.samples:
         values = fields[column].split(":")
-        present = _alleles(values[at], len(alternatives)) if at < len(values) else set()
+        if keys.gt is None:
+            told = strelka_call(sample, fields[7], reference, alternatives)
+            if told is None:
+                return _Line([], fault=NO_GENOTYPE, annotated=found.annotated)
+            present, genotype = told.alleles, told.genotype
+        else:
+            genotype = values[keys.gt] if keys.gt < len(values) else "."
+            if genotype in _NOT_CARRIED:
+                continue
+            present = called(genotype, len(alternatives))
         if present is None:
-            bad += 1
+            found.bad_genotypes += 1
             continue
-        carried += [(sample, note) for number in sorted(present - {0}) for note in notes[number - 1]]
-    return _Line(carried, bad_genotypes=bad)
+        for number in sorted(present):
+            if number and notes[number - 1]:
+                depth, fraction = depth_and_fraction(values, keys, number, alternatives)
+                found.carried += [(sample, note, genotype, depth, fraction) for note in notes[number - 1]]
+    return found
 
 
-def _alleles(genotype: str, alternatives: int) -> set[int] | None:
-    """Return the numbers of the alleles that are called, None where the genotype is none."""
-    called = [allele for allele in _ALLELES.split(genotype) if allele != "."]
-    if not all(allele.isascii() and allele.isdigit() and len(allele) <= _MOST_DIGITS for allele in called):
-        return None
-    present = set(map(int, called))
-    return present if max(present, default=0) <= alternatives else None
+def _unread(header: _Header, genes: Sequence[str]) -> list[_Row]:
+    return [(who, Annotation(gene, "", UNREAD), "", "", "") for who in header.names for gene in genes]
+
+
+def _merged(own: list[Annotation], known: list[Annotation]) -> list[Annotation]:
+    """Return a line's own annotations with what the catalogue knows of the place.
+
+    A protein change of the file's own stays; the catalogue names what has none, such as rs7903146.
+    """
+    at = {note.gene: position for position, note in enumerate(own)}
+    merged = list(own)
+    for note in known:
+        position = at.get(note.gene)
+        if position is None:
+            merged.append(note)
+        elif not merged[position].protein_change:
+            merged[position] = note
+    return merged
 
 
 def _insert(
-    connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[int, int, str, str, str, str, str]]
+    connection: duckdb.DuckDBPyConnection, table: str, index: int, numbers: list[int], rows: list[str]
 ) -> None:
     if not rows:
         return
-    frame = pd.DataFrame(rows, columns=["file_number", "line", *COLUMNS])
+    # One column of whole rows, cut by DuckDB, is several times faster than a column for each value.
+    frame = pd.DataFrame({"line": numbers, "text": pd.Series(rows, dtype=object)})
     connection.register("calls", frame)
-    nulls = ", ".join(f"nullif({name}, '')" for name in COLUMNS)
-    connection.execute(f"INSERT INTO {table} SELECT DISTINCT file_number, line, {nulls} FROM calls")  # noqa: S608 (own names)
+    cells = ", ".join(f"nullif(cells[{number}], '')" for number in range(1, len(COLUMNS) + 1))
+    connection.execute(
+        f"INSERT INTO {table} SELECT $file, line, {cells} "  # noqa: S608 (own names)
+        "FROM (SELECT line, string_split(text, chr(9)) AS cells FROM calls)",
+        {"file": index},
+    )
     connection.unregister("calls")

@@ -1,53 +1,18 @@
-"""The frame of a site's processes: our log lines on standard error, an orderly end on SIGTERM."""
+"""The site node as a part of a supervised site: its passphrase comes through standard input."""
 
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from fedvalue.client.opening import ASK
+from fedvalue.client.running.frame import until_told
 from fedvalue.client.running.settings import node_socket
 from fedvalue.client.serve import serve_node
-from fedvalue.errors import FedValueError, PassphraseWrong
+from fedvalue.errors import PassphraseWrong
 from fedvalue.operations import logs
 from fedvalue.study.passphrases import MAX_BYTES, Ask
-
-READY = "answering on "
-"""How the node's line begins that says that it is ready."""
-
-
-def until_told(main: Callable[[threading.Event], None], name: str) -> int:
-    """Run a process of a site until SIGTERM or SIGINT.
-
-    Args:
-      main: What it does.
-      name: Of its logger.
-
-    Returns:
-      Its exit status.
-    """
-    stop = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    logs.start(logs.Destinations(stderr="json"))
-    log = logging.getLogger(name)
-    try:
-        main(stop)
-    except FedValueError as error:
-        about = {"code": error.code, "what": error.what, "where": error.where, "do": error.do}
-        logs.event(log, "part failed", level=logging.ERROR, **about)
-        return error.exit_status
-    return 0
 
 
 def from_stdin(stream: int = 0) -> Ask:
@@ -55,7 +20,7 @@ def from_stdin(stream: int = 0) -> Ask:
 
     def ask(whose: str, path: Path) -> bytes:
         with open(stream, "rb", closefd=False) as given:
-            found = given.read(MAX_BYTES + 1).rstrip(b"\r\n")
+            found = given.read(MAX_BYTES + 1).removesuffix(b"\n")
         if not found:
             return ASK(whose, path)
         if len(found) > MAX_BYTES:

@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fedvalue.client.enrolling import COORDINATOR, NODE_KEY, TLS_ROOT
-from fedvalue.client.home import SOCKET
+from fedvalue.client.places import COORDINATOR, NODE_KEY, SOCKET, TLS_ROOT
 from fedvalue.errors import StudyInvalid
 from fedvalue.operations.logs import FILE_BYTES, FILES, Destinations
 from fedvalue.study.model import Part

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 import httpx
-from flwr.app import Error, Message
+from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode, SubStatus
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
@@ -35,9 +35,9 @@ from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, 
 from fedvalue.client.app import make_app
 from fedvalue.client.relay import relayed
 from fedvalue.client.running.bundles import BundleList
-from fedvalue.client.running.process import until_told
+from fedvalue.client.running.frame import until_told
 from fedvalue.client.running.settings import TASK_SECRET, load_settings, node_socket
-from fedvalue.errors import BundleRefused, OutputError
+from fedvalue.errors import BundleRefused, OutputError, SiteFault
 from fedvalue.operations import logs
 
 LOG = logging.getLogger("fedvalue.worker")
@@ -114,23 +114,29 @@ class Worker:
         try:
             beat.start()
             message, context, run, bundle = pull_task_input(client)
-            try:
-                self._require(task, bundle.content)
-                reply = self._app(message=message, context=context)
-            except BundleRefused as error:
-                self._refused(run.run_id, error)
-                reply = Message(Error(ErrorCode.INVALID_FAB, error.code), reply_to=message)
-            push_message(client, reply, context)
+            push_message(client, self._reply(task, message, context, run.run_id, bundle.content), context)
             # without its context, so that nothing of a run stays
             push_task_output(client, context=None, sub_status=SubStatus.COMPLETED, details="")
         except Exception as error:
-            # a text might hold anything, and Flower would pass it on
+            # said to be finished, it would never be answered; left alone, the SuperNode reports its loss
             logs.event(LOG, "a message was lost", level=logging.WARNING, error=type(error).__name__)
-            push_task_output(client, context=None, sub_status=SubStatus.FAILED, details="site_fault")
         finally:
             if beat.is_running:
                 beat.stop()
             client.close()
+
+    def _reply(self, task: Task, message: Message, context: Context, run: int, bundle: bytes) -> Message:
+        """Return a reply to a message, whatever happens: a SuperNode waits for it before it takes another."""
+        try:
+            self._require(task, bundle)
+            return self._app(message=message, context=context)
+        except BundleRefused as error:
+            self._refused(run, error)
+            return Message(Error(ErrorCode.INVALID_FAB, error.code), reply_to=message)
+        except Exception as error:
+            # a text might hold anything, and Flower would pass it on
+            logs.event(LOG, "message without an answer", level=logging.WARNING, error=type(error).__name__)
+            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, SiteFault.code), reply_to=message)
 
     def _require(self, task: Task, content: bytes) -> None:
         digest = self._bundles.require(content)

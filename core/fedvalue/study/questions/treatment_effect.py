@@ -122,8 +122,12 @@ class TreatmentEffect(Question):
             measured.time_to_event(self.outcome, "outcome")
             measured.number(self.trial.grace.start, "trial.grace.start")
             measured.require_groups(self.covariates, "covariates")
-            horizon = measured.time_to_event(self.outcome).edges[-1]
-            if duration_days(self.trial.grace.within) >= horizon:
+            edges = measured.time_to_event(self.outcome).edges
+            if edges[1] - edges[0] > 1:
+                raise ValueError(
+                    f"trial.grace needs grid = '1 day' of {self.outcome}: a clone is censored on one day"
+                )
+            if duration_days(self.trial.grace.within) >= edges[-1]:
                 raise ValueError("trial.grace.within reaches the end of follow-up")
             return
         levels = measured.levels(self.treatment or "", "treatment")

@@ -37,7 +37,7 @@ OWN = frozenset({"proportion", "kaplan_meier"})
 ASIDE = frozenset({"missing", "at the lower end of the clip", "at the upper end of the clip", "trimmed"})
 """Estimates that qualify others: they stand in the table of all estimates, not in a figure."""
 
-MOST_UNITS = 3
+MOST_UNITS = 6
 TABLE_ROWS = 40
 """Longest data table of one line: a finer one is thinned, its last point kept."""
 MOST_LINES = len(look.STROKES)

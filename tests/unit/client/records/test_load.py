@@ -313,7 +313,7 @@ def test_wide_gene_columns_tell_mutated_wild_type_and_not_tested(desk: Desk) -> 
         codes = { "0" = "wild type", "1" = "mutated", L858R = "p.L858R", fus = "fusion" }
         """
     )
-    assert desk.rows("FROM variant ORDER BY ALL") == [
+    assert desk.rows("SELECT patient_id, gene, protein_change, effect FROM variant ORDER BY ALL") == [
         ("a", "EGFR", "", "Unspecified"),
         ("d", "ALK", "", "Fusion"),
         ("d", "EGFR", "p.L858R", "Missense_Mutation"),

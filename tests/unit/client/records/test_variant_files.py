@@ -53,8 +53,14 @@ def loaded(
 def test_the_genotype_decides_who_carries_and_everyone_in_the_header_was_tested(desk: Desk) -> None:
     info = "GENE=EGFR;HGVSp=p.Leu858Arg;EFFECT=missense_variant"
     loaded(desk, HEADER + COLUMNS + line(info, "0/1:30", "0|0:30", "./.:0"))
-    assert desk.rows("FROM variant") == [("a", "EGFR", "p.L858R", "Missense_Mutation")]
-    assert desk.rows("FROM test ORDER BY ALL") == [("a", None, "*"), ("b", None, "*"), ("c", None, "*")]
+    assert desk.rows("SELECT patient_id, gene, protein_change, effect FROM variant") == [
+        ("a", "EGFR", "p.L858R", "Missense_Mutation")
+    ]
+    assert desk.rows("SELECT patient_id, day, gene FROM test ORDER BY ALL") == [
+        ("a", None, "*"),
+        ("b", None, "*"),
+        ("c", None, "*"),
+    ]
 
 
 def test_annotations_of_vep_are_taken_by_allele_and_canonical_transcript(desk: Desk) -> None:
@@ -80,20 +86,26 @@ def test_vep_writes_a_deletion_without_the_shared_base(desk: Desk) -> None:
         ("b", "TP53", "p.R10fs", "Frame_Shift_Ins")
     ]
     loaded(desk, HEADER + CSQ + COLUMNS + line(info, "0/1", "0/0", "0/0", ref="AGAA", alt="A"))
-    assert ("a", "EGFR", "p.E746_A750del", "In_Frame_Del") in desk.rows("FROM variant")
+    assert ("a", "EGFR", "p.E746_A750del", "In_Frame_Del") in desk.rows(
+        "SELECT patient_id, gene, protein_change, effect FROM variant"
+    )
 
 
 def test_annotations_of_snpeff(desk: Desk) -> None:
     info = "ANN=G|missense_variant|MODERATE|EGFR|ENSG|transcript|ENST|coding|21/28|c.2573T>G|p.Leu858Arg|1/2"
     header = HEADER + '##INFO=<ID=ANN,Number=.,Type=String,Description="Functional annotations">\n'
     loaded(desk, header + COLUMNS + line(info, "1|1", "0/0", "0"))
-    assert desk.rows("FROM variant") == [("a", "EGFR", "p.L858R", "Missense_Mutation")]
+    assert desk.rows("SELECT patient_id, gene, protein_change, effect FROM variant") == [
+        ("a", "EGFR", "p.L858R", "Missense_Mutation")
+    ]
 
 
 def test_other_info_keys_may_be_named(desk: Desk) -> None:
     options = 'info = { gene = "SYM", protein_change = "AA", effect = "CLASS" }'
     loaded(desk, HEADER + COLUMNS + line("SYM=alk;CLASS=Fusion", "1", "0", "0"), options=options)
-    assert desk.rows("FROM variant") == [("a", "ALK", "", "Fusion")]
+    assert desk.rows("SELECT patient_id, gene, protein_change, effect FROM variant") == [
+        ("a", "ALK", "", "Fusion")
+    ]
 
 
 def test_every_line_that_cannot_be_read_is_counted_by_reason_and_line(desk: Desk) -> None:
@@ -161,7 +173,9 @@ def test_chosen_samples_and_patients_named_by_their_files(desk: Desk) -> None:
         (desk.folder / f"{name}.vcf.gz").write_bytes(gzip.compress(text.encode()))
     by_file = VCF.format(path="p*.vcf.gz", options='samples = ["TUMOR"]') + 'patient_id = "file"\n'
     desk.load(by_file)
-    assert desk.rows("FROM variant") == [("p1", "EGFR", "", "Fusion")]
+    assert desk.rows("SELECT patient_id, gene, protein_change, effect FROM variant") == [
+        ("p1", "EGFR", "", "Fusion")
+    ]
     assert desk.rows("SELECT patient_id FROM test ORDER BY ALL") == [("p1",), ("p2",)]
     with pytest.raises(SourceMissing, match="expects the sample 'TUMOUR'"):
         desk.load(by_file.replace("TUMOR", "TUMOUR"))
@@ -183,7 +197,7 @@ def test_a_maf_needs_no_column_names_and_barcodes_can_be_cut_to_patients(desk: D
         '[files.calls]\npath = "calls.maf"\n' + PEOPLE + '[[variant]]\nfile = "calls"\ntested = "listed"\n'
         'genes = ["EGFR"]\npatient_id = { column = "Tumor_Sample_Barcode", first_characters = 12 }\n'
     )
-    assert desk.rows("FROM variant ORDER BY ALL") == [
+    assert desk.rows("SELECT patient_id, gene, protein_change, effect FROM variant ORDER BY ALL") == [
         ("TCGA-05-4244", "EGFR", "p.L858R", "Missense_Mutation"), ("TCGA-05-4249", "EGFR", "", "5'UTR"),
     ]  # fmt: skip
     assert reasons(report, "variant[0]") == {
@@ -193,7 +207,7 @@ def test_a_maf_needs_no_column_names_and_barcodes_can_be_cut_to_patients(desk: D
         "missing code": (1, (9,)),
     }
     # Somebody whose only call is left out was sequenced all the same; the third patient was not.
-    assert desk.rows("FROM test ORDER BY ALL") == [
+    assert desk.rows("SELECT patient_id, day, gene FROM test ORDER BY ALL") == [
         ("TCGA-05-4244", None, "EGFR"),
         ("TCGA-05-4249", None, "EGFR"),
     ]
@@ -206,7 +220,10 @@ def test_a_report_day_may_stand_in_the_variant_file_and_the_earliest_counts(desk
         'gene = "gene"\nreport = { day = "day" }\ntested = "all patients"\n'
     )
     desk.load(text)
-    assert desk.rows("FROM test ORDER BY ALL") == [("a", 7.0, "*"), ("b", None, "*")]
+    assert desk.rows("SELECT patient_id, day, gene FROM test ORDER BY ALL") == [
+        ("a", 7.0, "*"),
+        ("b", None, "*"),
+    ]
     assert desk.rows("SELECT DISTINCT effect FROM variant") == [("Unspecified",)]
 
 

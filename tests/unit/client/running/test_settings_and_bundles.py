@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from fedvalue.client.running.bundles import BundleList
 from fedvalue.client.running.settings import NAMES_ONLY, FlowerSettings, ServeSettings, load_settings
 from fedvalue.client.running.site import parts_of
+from fedvalue.client.running.watched import DECLARED
 from fedvalue.errors import BundleRefused, StudyInvalid
+from fedvalue.operations.metrics import table
 
 OURS = '[tool.flwr.app.components]\nclientapp = "fedvalue.client.app:app"\nserverapp = "anything:app"\n'
 
@@ -169,8 +171,15 @@ def test_a_setting_that_is_unknown_or_out_of_range_is_refused(text: str, tmp_pat
         write(tmp_path, text)
 
 
+OPERATIONS = Path(__file__).parents[4] / "docs" / "operations.md"
+
+
+def test_every_number_and_its_reason_is_in_the_documents() -> None:
+    assert table(DECLARED) in OPERATIONS.read_text(encoding="utf-8")
+
+
 def test_every_key_of_the_settings_is_in_the_documents() -> None:
-    text = (Path(__file__).parents[4] / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = OPERATIONS.read_text(encoding="utf-8")
     for name, part in ServeSettings.model_fields.items():
         assert f"[{name}]" in text
         for key in part.annotation.model_fields:  # type: ignore[union-attr]  # each is a model

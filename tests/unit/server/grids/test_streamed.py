@@ -211,9 +211,7 @@ def test_a_study_over_sessions_ends_in_evidence_whose_every_link_holds(tmp_path:
     ):
         dialing = Dialing(f"localhost:{server.port}", authority.client("any"))
         sessions = [
-            SiteSession(
-                home.policy.site, digest(FIVE), dialing, nodes[home.policy.site].answer, signer(home), seed=1
-            )
+            SiteSession(home.policy.site, digest(FIVE), dialing, nodes[home.policy.site].answer, signer(home))
             for home in hospitals.homes()
         ]
         with running(*sessions):
