@@ -19,7 +19,7 @@ RUN sh docker/wheels.sh /wheels
 RUN python3 -m venv /tools \
     && python3 -m venv --without-pip /opt/fedvalue \
     && /tools/bin/pip --disable-pip-version-check --no-input --quiet --python /opt/fedvalue/bin/python \
-        install --no-index --find-links /wheels fedvalue
+        install --no-index -f /wheels fedvalue
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="fedvalue-site" \

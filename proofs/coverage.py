@@ -1,4 +1,4 @@
-"""How often an interval holds the truth: studies of planted patients, released with noise, concluded, counted.
+"""How often an interval holds the truth: studies of planted patients, released with noise and counted.
 
 A world is a question, how its patients are drawn, and what is true of them. In each replication patients are
 drawn once and contribute once; Gaussian noise of the planned standard deviation stands in for the discrete
@@ -60,6 +60,12 @@ class Drawn:
     truths: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
+def nothing(stratum: Stratum, name: str) -> Truth | None:
+    """Nothing was planted."""
+    del stratum, name
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """A question, its patients and what is true of them.
@@ -73,6 +79,7 @@ class World:
       planted: What is true of an estimate or line of a stratum; None where the truth is in the data or is the
         estimate of `MANY` patients.
       facts: Beginnings of names that are about the patients in the data: the truth is the exact number.
+      totals: Beginnings of names that grow with the patients.
       sizes: Patients of all sites together, small and large.
       events: Share of patients in the rarest outcome that the estimates rest on.
       replications: Of each setting.
@@ -84,8 +91,9 @@ class World:
     question: str
     measured: str
     draw: Callable[[np.random.Generator, int], Drawn]
-    planted: Callable[[Stratum, str], Truth | None] = lambda stratum, name: None
+    planted: Callable[[Stratum, str], Truth | None] = nothing
     facts: tuple[str, ...] = ()
+    totals: tuple[str, ...] = ()
     sizes: tuple[int, ...] = (200, 2_000)
     events: float = 1.0
     replications: int = 1_000
@@ -142,9 +150,7 @@ class Counted:
 
     def joined(self, other: Counted) -> Counted:
         """Return both together."""
-        return Counted(
-            self.printed + other.printed, self.held + other.held, self.one_sided + other.one_sided
-        )
+        return Counted(self.printed + other.printed, self.held + other.held, self.one_sided + other.one_sided)
 
 
 Tally = dict[tuple[str, str], Counted]
@@ -285,7 +291,9 @@ class Sums:
                 found[name] = NoisyBlock(total + noise, SCALE, variance)
             return found
 
-        return self.analysis.conclude(sum_of, Brief(plan.terms.min_patients, plan.terms.rho_units, plan.terms.delta))
+        return self.analysis.conclude(
+            sum_of, Brief(plan.terms.min_patients, plan.terms.rho_units, plan.terms.delta)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +338,13 @@ class Judge:
         if truth is None:
             planted = self.lines.world.planted(stratum, name)
             truth = planted if isinstance(planted, float | int) else None
-        if truth is None and name.startswith(self.lines.world.facts or ("\0",)):
+        grown = name.startswith(self.lines.world.totals or ("\0",))
+        if truth is None and not grown and name.startswith(self.lines.world.facts or ("\0",)):
             known = facts.stratum(stratum.name).estimates if facts else {}
             truth = known[name].value if name in known else None
         if truth is None:
             many = self.lines.estimate(*key)
-            truth = None if many is None else many.value
+            truth = None if many is None else many.value * (drawn.cohort.patients / MANY if grown else 1.0)
         if truth is None:
             self.untold.add(f"{self.lines.world.label}: {stratum.name}, {name}")
             return
@@ -344,7 +353,9 @@ class Judge:
             estimate.upper is None or truth - slack <= estimate.upper
         )
         one_sided = estimate.lower is None or estimate.upper is None
-        self.tally.setdefault(key, Counted.of(1)).add(np.zeros(1, dtype=np.int64), np.array([held]), one_sided)
+        self.tally.setdefault(key, Counted.of(1)).add(
+            np.zeros(1, dtype=np.int64), np.array([held]), one_sided
+        )
 
     def _line(
         self, stratum: Stratum, name: str, x: tuple[float, ...],
@@ -400,7 +411,6 @@ def replicate(
             judges[epsilon].count(sums.concluded(plan, rng, counted=counted), drawn, facts)
     untold = set[str]().union(*(judge.untold for judge in judges.values()))
     return {epsilon: judge.tally for epsilon, judge in judges.items()}, untold
-
 
 
 def joined(tallies: Iterable[Tally]) -> Tally:

@@ -101,7 +101,9 @@ def _visits(rng: np.random.Generator, n: int) -> Drawn:
     reasons = rng.poisson(0.9, n)
     visits = np.minimum(rng.poisson(0.5 + 0.6 * (reasons > 0), n), 6)
     return Drawn(
-        Cohort(n, {"sex": _sex(rng, n)}, {"visits": _missing(rng, visits * 1.0, 0.05), "reasons": reasons * 1.0})
+        Cohort(
+            n, {"sex": _sex(rng, n)}, {"visits": _missing(rng, visits * 1.0, 0.05), "reasons": reasons * 1.0}
+        )
     )
 
 
@@ -140,7 +142,9 @@ def _segments(t: Array) -> Array:
 
 def _interrupted(rng: np.random.Generator, n: int) -> Drawn:
     day, month = _days(rng, n)
-    return Drawn(Cohort(n, numbers={"started": day, "score": _segments(month * 1.0) + rng.normal(0.0, 1.0, n)}))
+    return Drawn(
+        Cohort(n, numbers={"started": day, "score": _segments(month * 1.0) + rng.normal(0.0, 1.0, n)})
+    )
 
 
 def _interrupted_truth(stratum: Stratum, name: str) -> Truth | None:
@@ -193,6 +197,8 @@ def _hospitals(rng: np.random.Generator, n: int) -> Drawn:
 
 def _checked(rng: np.random.Generator, n: int) -> Drawn:
     """A cohort of which a fifth was not selected; groups by EGFR differ in age and sex."""
+    everybody = codes(rng, round(n / 0.8), (0.8, 0.08, 0.12))
+    lost, n = everybody[everybody > 0] - 1, int((everybody == 0).sum())
     egfr = codes(rng, n, (0.3, 0.45, 0.25))
     age = np.clip(rng.normal(62.0 - 3.0 * (egfr == 0), 9.0, n), 31, 89)
     sex = codes(rng, n, (0.5, 0.5))
@@ -201,7 +207,7 @@ def _checked(rng: np.random.Generator, n: int) -> Drawn:
         Cohort(
             n, {"egfr": egfr, "sex": np.where(rng.random(n) < 0.05, -1, sex)}, {"age": _missing(rng, age, 0.06)},
             {"response": BinaryOutcome(status(rng, np.full(n, 0.3), 0.12))},
-            lost=codes(rng, rng.binomial(int(n * 0.5), 0.4), (0.4, 0.6)),
+            lost=lost,
         )
     )  # fmt: skip
 
@@ -230,27 +236,72 @@ WORLDS = (
     World("mean", "skewed costs", f'variable = "cost"\n{BY_SEX}', MEASURED, _amounts),
     World("quantiles", "even grid", f'variable = "cost"\n{BY_SEX}', MEASURED, _amounts, _gamma_quantiles),
     World(
-        "quantiles", "growing grid", f'variable = "cost"\n{BY_SEX}\ncells = 128\nspacing = "growing"', MEASURED,
-        _amounts, _gamma_quantiles,
+        "quantiles",
+        "growing grid",
+        f'variable = "cost"\n{BY_SEX}\ncells = 128\nspacing = "growing"',
+        MEASURED,
+        _amounts,
+        _gamma_quantiles,
     ),
     World("trimmed_mean", "", f'variable = "cost"\n{BY_SEX}', MEASURED, _fenced, _between_fences),
-    World("cross_moments", "two arms", 'cost = "cost"\neffect = "benefit"\nby = ["arm"]\ncompare = true',
-          MEASURED, _pairs),
+    World(
+        "cross_moments",
+        "two arms",
+        'cost = "cost"\neffect = "benefit"\nby = ["arm"]\ncompare = true',
+        MEASURED,
+        _pairs,
+    ),
     World("utilisation", "", f'variable = "visits"\n{BY_SEX}\nindication = "reasons"', MEASURED, _visits),
-    World("spend", "", f'variable = "cost"\nlimit = 1e7\n{BY_SEX}', MEASURED, _amounts, facts=("spent", "share of")),
+    World(
+        "spend",
+        "",
+        f'variable = "cost"\nlimit = 1e7\n{BY_SEX}',
+        MEASURED,
+        _amounts,
+        facts=("spent", "share of"),
+    ),
     World("adverse_events", "", 'variable = "harm"\nby = ["arm"]', MEASURED, _harms),
-    World("monthly", "", f'{CALENDAR}of = "score"', MEASURED, _monthly, _monthly_truth,
-          facts=("patients", "cumulative patients")),
-    World("interrupted_time_series", "a number", f'{AFTER}of = "score"', MEASURED, _interrupted,
-          _interrupted_truth),
-    World("difference_in_differences", "",
-          f'of = "score"\n{AFTER}group = "arm"\napplies = "treated"\ncompared = "control"', MEASURED, _differences,
-          _differences_truth),
-    World("by_site", "unequal hospitals that differ", 'variable = "score"', MEASURED, _hospitals,
-          sizes=(600, 6_000)),
-    World("diagnostics", "", 'kind = "proportion"\nendpoint = "response"\nby = ["egfr"]',
-          MEASURED[: MEASURED.index("[variables]")] + DIAGNOSED, _checked),
-)  # fmt: skip
+    World(
+        "monthly",
+        "",
+        f'{CALENDAR}of = "score"',
+        MEASURED,
+        _monthly,
+        _monthly_truth,
+        facts=("patients", "cumulative patients"),
+    ),
+    World(
+        "interrupted_time_series",
+        "a number",
+        f'{AFTER}of = "score"',
+        MEASURED,
+        _interrupted,
+        _interrupted_truth,
+    ),
+    World(
+        "difference_in_differences",
+        "",
+        f'of = "score"\n{AFTER}group = "arm"\napplies = "treated"\ncompared = "control"',
+        MEASURED,
+        _differences,
+        _differences_truth,
+    ),
+    World(
+        "by_site",
+        "unequal hospitals that differ",
+        'variable = "score"',
+        MEASURED,
+        _hospitals,
+        sizes=(600, 6_000),
+    ),
+    World(
+        "diagnostics",
+        "",
+        'kind = "proportion"\nendpoint = "response"\nby = ["egfr"]',
+        MEASURED[: MEASURED.index("[variables]")] + DIAGNOSED,
+        _checked,
+    ),
+)
 """Every world of these kinds."""
 
 __all__ = ["FIRST_DAY", "MONTHLY_SHARES", "WORLDS", "math"]

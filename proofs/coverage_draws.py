@@ -71,6 +71,7 @@ response = {{ kind = "binary", source = "person", column = "response" }}
 control = {{ kind = "binary", source = "person", column = "control", missing = "exclude" }}
 os = {{ kind = "time_to_event", entry = "later of origin and test report", events = ["death"], until = "24 months", grid = "1 month" }}
 os_zero = {{ kind = "time_to_event", entry = "origin", events = ["death"], until = "24 months", grid = "1 month" }}
+os_short = {{ kind = "time_to_event", entry = "origin", events = ["death"], until = "180 days", grid = "1 day" }}
 os_days = {{ kind = "time_to_event", entry = "later of origin and test report", events = ["death"], until = "120 days", grid = "1 day" }}
 pfs = {{ kind = "time_to_event", entry = "later of origin and test report", events = ["progression", "death"], until = "24 months", grid = "1 month" }}
 {_CONTROLS}

@@ -5,10 +5,12 @@ Confounding is planted in every treatment effect: who is older, or worse, is tre
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
+from fedvalue.analyses.cohort import BinaryOutcome, Cohort
 from fedvalue.analyses.effect_terms import evalue
 from fedvalue.analyses.estimate import Stratum
 from proofs.coverage import Drawn, Truth, World
@@ -25,7 +27,11 @@ def _expit(x: Array) -> Array:
 
 def _people(rng: np.random.Generator, n: int) -> tuple[Array, Codes, Codes]:
     """Age, EGFR and arm."""
-    return np.clip(rng.normal(60.0, 10.0, n), 30, 90), codes(rng, n, (0.3, 0.45, 0.25)), codes(rng, n, (0.5, 0.5))
+    return (
+        np.clip(rng.normal(60.0, 10.0, n), 30, 90),
+        codes(rng, n, (0.3, 0.45, 0.25)),
+        codes(rng, n, (0.5, 0.5)),
+    )
 
 
 def _coefficients(planted: dict[str, float], ratio: str = "") -> dict[str, float]:
@@ -43,9 +49,19 @@ GAMMA = _coefficients({"intercept": 8.0, "age": 0.01, "arm=treated": -0.25}, "co
 ANY = _coefficients({"intercept": -0.6, "age": 0.02, "arm=treated": 0.4}, "odds ratio")
 
 
-def _planted(*tables: dict[str, float], strata: tuple[str, ...] = ("all",)):  # type: ignore[no-untyped-def]
-    by = dict(zip(strata, tables, strict=True))
-    return lambda stratum, name: by[stratum.name].get(name)
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Planted coefficients by stratum."""
+
+    by: dict[str, dict[str, float]]
+
+    def __call__(self, stratum: Stratum, name: str) -> Truth | None:
+        """Return what was planted."""
+        return self.by[stratum.name].get(name)
+
+
+def _planted(*tables: dict[str, float], strata: tuple[str, ...] = ("all",)) -> Tables:
+    return Tables(dict(zip(strata, tables, strict=True)))
 
 
 def _logistic(rng: np.random.Generator, n: int) -> Drawn:
@@ -120,7 +136,12 @@ def _confounded(rng: np.random.Generator, n: int) -> Drawn:
     cost = 12_000 + 3_000 * arm + 2_500 * risk + rng.normal(0, 2_500, n)
     never = {f"never_{i}": BinaryOutcome((rng.random(n) < 0.25).astype(np.int64)) for i in range(CONTROLS)}
     return Drawn(
-        Cohort(n, {"arm": arm, "sex": sex}, {"age": age, "cost": cost}, {"response": BinaryOutcome(response), **never})
+        Cohort(
+            n,
+            {"arm": arm, "sex": sex},
+            {"age": age, "cost": cost},
+            {"response": BinaryOutcome(response), **never},
+        )
     )
 
 
@@ -160,8 +181,7 @@ def _timed(rng: np.random.Generator, n: int) -> Drawn:
         return rng.exponential(MEAN_TIMES[sex, arm]), sex * 2 + arm
 
     entry, time, label = late_entry(rng, n, draw)
-    seen = followed(rng, np.zeros(n), time)
-    return Drawn(Cohort(n, {"arm": label % 2, "sex": label // 2}, survival={"os_zero": seen})) if False else Drawn(
+    return Drawn(
         Cohort(n, {"arm": label % 2, "sex": label // 2}, survival={"os": followed(rng, entry, time)})
     )
 
@@ -180,7 +200,11 @@ def _times(rng: np.random.Generator, n: int) -> Drawn:
     sex = codes(rng, n, (0.55, 0.45))
     arm = (rng.random(n) < _expit(0.5 - 1.0 * sex)).astype(np.int64)
     return Drawn(
-        Cohort(n, {"arm": arm, "sex": sex}, survival={"os_zero": followed(rng, np.zeros(n), rng.exponential(MEAN_TIMES[sex, arm]))})
+        Cohort(
+            n,
+            {"arm": arm, "sex": sex},
+            survival={"os_zero": followed(rng, np.zeros(n), rng.exponential(MEAN_TIMES[sex, arm]))},
+        )
     )
 
 
@@ -193,21 +217,22 @@ def _effect_on_time(stratum: Stratum, name: str) -> Truth | None:
     return planted.get((stratum.name, name))
 
 
-GRACE = 3 * MONTH
+SHORT = 180.0
 
 
 def _late_starters(rng: np.random.Generator, n: int) -> Drawn:
-    """Women start sooner and live longer; starting, whenever, does nothing."""
+    """Women start sooner and live longer; starting, whenever, does nothing. Days are whole."""
     sex = codes(rng, n, (0.55, 0.45))
-    start = rng.exponential(np.where(sex == 0, 90.0, 180.0))
-    seen = followed(rng, np.zeros(n), rng.exponential(np.where(sex == 0, 600.0, 400.0)))
+    start = np.ceil(rng.exponential(np.where(sex == 0, 60.0, 120.0)))
+    seen = followed(rng, np.zeros(n), np.ceil(rng.exponential(np.where(sex == 0, 300.0, 150.0))))
     started = np.where(start < seen.exit, np.minimum(start, 999), np.nan)
-    return Drawn(Cohort(n, {"sex": sex}, {"exposed": started}, survival={"os_zero": seen}))
+    return Drawn(Cohort(n, {"sex": sex}, {"exposed": started}, survival={"os_short": seen}))
 
 
 def _grace(stratum: Stratum, name: str) -> Truth | None:
     del stratum
-    mean = sum(w * m * (1 - float(np.exp(-HORIZON / m))) for w, m in ((0.55, 600.0), (0.45, 400.0)))
+    days = np.arange(SHORT)  # alive at the end of each day but the last, and the first
+    mean = sum(w * float(np.exp(-days / m).sum()) for w, m in ((0.55, 300.0), (0.45, 150.0)))
     planted = {"effect": 0.0, "restricted mean if started in time": mean, "restricted mean if not": mean}
     return planted.get(name)
 
@@ -216,7 +241,9 @@ def _risks(rng: np.random.Generator, n: int) -> Drawn:
     """A risk that ranks patients well and says a little too much."""
     risk = rng.beta(2.0, 3.0, n)
     event = (rng.random(n) < 0.9 * risk**1.1).astype(np.int64)
-    return Drawn(Cohort(n, {"sex": codes(rng, n, (0.6, 0.4))}, {"risk": risk}, {"response": BinaryOutcome(event)}))
+    return Drawn(
+        Cohort(n, {"sex": codes(rng, n, (0.6, 0.4))}, {"risk": risk}, {"response": BinaryOutcome(event)})
+    )
 
 
 BINS = 5
@@ -241,34 +268,135 @@ MODEL_SIZES = (1_000, 5_000)
 MODEL_EPSILONS = (1.0, 3.0, 8.0)
 
 WORLDS = (
-    World("regression", "logistic", 'outcome = "response"\ncovariates = ["age", "egfr"]', MEASURED, _logistic,
-          _planted(LOGISTIC), sizes=MODEL_SIZES, events=0.3),
-    World("regression", "linear", 'outcome = "score"\ncovariates = ["age", "arm"]', MEASURED, _numbers,
-          _planted(LINEAR), sizes=MODEL_SIZES),
-    World("regression", "Poisson", 'outcome = "visits"\ncovariates = ["age", "arm"]\nfamily = "poisson"', MEASURED,
-          _numbers, _planted(POISSON), sizes=MODEL_SIZES),
-    World("regression", "Gamma", 'outcome = "cost"\ncovariates = ["age", "arm"]\nfamily = "gamma"', MEASURED,
-          _numbers, _planted(GAMMA), sizes=MODEL_SIZES),
-    World("regression", "two parts", 'outcome = "cost"\ncovariates = ["age", "arm"]\nfamily = "two_part"', MEASURED,
-          _two_parts, _planted(ANY, GAMMA, strata=("any", "amount")), sizes=MODEL_SIZES, events=0.3),
-    World("cox", "late entry", 'endpoint = "os"\ncovariates = ["age", "arm"]', MEASURED, _hazards, _planted(COX),
-          sizes=MODEL_SIZES, events=0.3),
-    World("cox", "exposure, strata", 'endpoint = "os_zero"\ncovariates = ["age"]\nexposure = "exposed"\n'
-          'strata = ["sex"]', MEASURED, _exposures, _planted(EXPOSED), sizes=MODEL_SIZES, events=0.3),
-    World("treatment_effect", "on a share, confounded",
-          f'outcome = "response"\n{ARMS}covariates = ["age", "sex"]\nsubgroups = ["sex"]\nmultiplicity = "none"\n'
-          f'negative_controls = [{NEVER}]\n{ADULTS}', MEASURED, _confounded, _effect, sizes=MODEL_SIZES, events=0.4),
-    World("treatment_effect", "on costs, confounded", f'outcome = "cost"\n{ARMS}covariates = ["age", "sex"]\n{ADULTS}',
-          MEASURED, _confounded, _effect_on_cost, sizes=MODEL_SIZES, events=0.4),
-    World("treatment_effect", "on time, confounded", f'outcome = "os_zero"\n{ARMS}covariates = ["sex"]\n{ADULTS}',
-          MEASURED, _times, _effect_on_time, sizes=MODEL_SIZES, events=0.3),
-    World("treatment_effect", "on time, late entry", f'outcome = "os"\n{ARMS}covariates = ["sex"]\n{ADULTS}',
-          MEASURED, _timed, _effect_on_time, sizes=MODEL_SIZES, events=0.3),
-    World("treatment_effect", "grace period, confounded",
-          'outcome = "os_zero"\ncovariates = ["sex"]\n'
-          'trial = { eligibility = "adults", grace = { start = "exposed", within = "3 months" } }', MEASURED,
-          _late_starters, _grace, sizes=MODEL_SIZES, events=0.2),
-    World("calibration", "", 'outcome = "response"\nscore = "risk"\nby = ["sex"]\nbins = 5', MEASURED, _risks,
-          _observed, sizes=(400, 4_000), events=0.35),
-)  # fmt: skip
+    World(
+        "regression",
+        "logistic",
+        'outcome = "response"\ncovariates = ["age", "egfr"]',
+        MEASURED,
+        _logistic,
+        _planted(LOGISTIC),
+        sizes=MODEL_SIZES,
+        events=0.3,
+    ),
+    World(
+        "regression",
+        "linear",
+        'outcome = "score"\ncovariates = ["age", "arm"]',
+        MEASURED,
+        _numbers,
+        _planted(LINEAR),
+        sizes=MODEL_SIZES,
+    ),
+    World(
+        "regression",
+        "Poisson",
+        'outcome = "visits"\ncovariates = ["age", "arm"]\nfamily = "poisson"',
+        MEASURED,
+        _numbers,
+        _planted(POISSON),
+        sizes=MODEL_SIZES,
+    ),
+    World(
+        "regression",
+        "Gamma",
+        'outcome = "cost"\ncovariates = ["age", "arm"]\nfamily = "gamma"\nlargest_ratio = 3',
+        MEASURED,
+        _numbers,
+        _planted(GAMMA),
+        sizes=MODEL_SIZES,
+    ),
+    World(
+        "regression",
+        "two parts",
+        'outcome = "cost"\ncovariates = ["age", "arm"]\nfamily = "two_part"\nlargest_ratio = 3',
+        MEASURED,
+        _two_parts,
+        _planted(ANY, GAMMA, strata=("any", "amount")),
+        sizes=MODEL_SIZES,
+        events=0.3,
+    ),
+    World(
+        "cox",
+        "late entry",
+        'endpoint = "os"\ncovariates = ["age", "arm"]',
+        MEASURED,
+        _hazards,
+        _planted(COX),
+        sizes=MODEL_SIZES,
+        events=0.3,
+    ),
+    World(
+        "cox",
+        "exposure, strata",
+        'endpoint = "os_zero"\ncovariates = ["age"]\nexposure = "exposed"\nstrata = ["sex"]',
+        MEASURED,
+        _exposures,
+        _planted(EXPOSED),
+        sizes=MODEL_SIZES,
+        events=0.3,
+    ),
+    World(
+        "treatment_effect",
+        "on a share, confounded",
+        f'outcome = "response"\n{ARMS}covariates = ["age", "sex"]\nsubgroups = ["sex"]\nmultiplicity = "none"\n'
+        f"negative_controls = [{NEVER}]\n{ADULTS}",
+        MEASURED,
+        _confounded,
+        _effect,
+        sizes=MODEL_SIZES,
+        events=0.4,
+    ),
+    World(
+        "treatment_effect",
+        "on costs, confounded",
+        f'outcome = "cost"\n{ARMS}covariates = ["age", "sex"]\n{ADULTS}',
+        MEASURED,
+        _confounded,
+        _effect_on_cost,
+        sizes=MODEL_SIZES,
+        events=0.4,
+    ),
+    World(
+        "treatment_effect",
+        "on time, confounded",
+        f'outcome = "os_zero"\n{ARMS}covariates = ["sex"]\n{ADULTS}',
+        MEASURED,
+        _times,
+        _effect_on_time,
+        sizes=MODEL_SIZES,
+        events=0.3,
+    ),
+    World(
+        "treatment_effect",
+        "on time, late entry",
+        f'outcome = "os"\n{ARMS}covariates = ["sex"]\n{ADULTS}',
+        MEASURED,
+        _timed,
+        _effect_on_time,
+        sizes=MODEL_SIZES,
+        events=0.3,
+    ),
+    World(
+        "treatment_effect",
+        "grace period, confounded",
+        'outcome = "os_short"\ncovariates = ["sex"]\n'
+        'trial = { eligibility = "adults", grace = { start = "exposed", within = "60 days" } }',
+        MEASURED,
+        _late_starters,
+        _grace,
+        sizes=MODEL_SIZES,
+        events=0.2,
+        epsilons=(1.0, 8.0),
+    ),
+    World(
+        "calibration",
+        "",
+        'outcome = "response"\nscore = "risk"\nby = ["sex"]\nbins = 5',
+        MEASURED,
+        _risks,
+        _observed,
+        sizes=(400, 4_000),
+        events=0.35,
+    ),
+)
 """Every world of these kinds."""

@@ -67,7 +67,9 @@ def _survival(stratum: Stratum, name: str, horizon: float = HORIZON) -> Truth | 
 
 
 def _survival_days(stratum: Stratum, name: str) -> Truth | None:
-    if name == "restricted mean":  # on a daily grid the area under steps: a death on day j counts until its end
+    if (
+        name == "restricted mean"
+    ):  # on a daily grid the area under steps: a death on day j counts until its end
         days = np.arange(1, 120)
         return float(1 + _alive(stratum.name, days * 1.0).sum())
     return _survival(stratum, name)
@@ -140,14 +142,20 @@ def _rate(stratum: Stratum, name: str) -> Truth | None:
 def _instalments(rng: np.random.Generator, n: int) -> Drawn:
     seen = followed(rng, np.zeros(n), rng.exponential(500.0, n), least=60.0, most=500.0)
     started = rng.integers(20_089, 20_454, n) * 1.0
-    return Drawn(Cohort(n, {"sex": codes(rng, n, (0.04, 0.56, 0.4), -1)}, {"started": started}, survival={"os_zero": seen}))
+    return Drawn(
+        Cohort(
+            n, {"sex": codes(rng, n, (0.04, 0.56, 0.4), -1)}, {"started": started}, survival={"os_zero": seen}
+        )
+    )
 
 
 SHAPE, SCALE = 1.3, 650.0
 
 
 def _weibull(rng: np.random.Generator, n: int) -> Drawn:
-    entry, time, _ = late_entry(rng, n, lambda m: (SCALE * rng.weibull(SHAPE, m), np.zeros(m, dtype=np.int64)))
+    entry, time, _ = late_entry(
+        rng, n, lambda m: (SCALE * rng.weibull(SHAPE, m), np.zeros(m, dtype=np.int64))
+    )
     return Drawn(Cohort(n, survival={"os": followed(rng, entry, time)}))
 
 
@@ -176,7 +184,9 @@ def _pieces(rng: np.random.Generator, n: int) -> Drawn:
 
     def draw(m: int) -> tuple[Array, NDArray[np.int64]]:
         need = rng.exponential(1.0, m)
-        return np.where(need < BREAK / 400, need * 400, BREAK + (need - BREAK / 400) * 800), np.zeros(m, dtype=np.int64)
+        return np.where(need < BREAK / 400, need * 400, BREAK + (need - BREAK / 400) * 800), np.zeros(
+            m, dtype=np.int64
+        )
 
     entry, time, _ = late_entry(rng, n, draw)
     return Drawn(Cohort(n, survival={"os": followed(rng, entry, time)}))
@@ -233,26 +243,90 @@ AT = 'at = ["6 months", "12 months"]'
 BY_EGFR = 'by = ["egfr"]'
 
 WORLDS = (
-    World("kaplan_meier", "months, late entry", f'endpoint = "os"\n{BY_EGFR}\n{AT}', MEASURED, _by_egfr, _survival,
-          events=0.6),
-    World("kaplan_meier", "days, late entry", f'endpoint = "os_days"\n{BY_EGFR}\nat = ["60 days"]', MEASURED,
-          _by_egfr, _survival_days, events=0.6, epsilons=(1.0, 8.0)),
-    World("log_rank", "late entry", 'endpoint = "os"\nby = ["arm"]', MEASURED, _arms, _ratio, events=0.6),
-    World("competing_risks", "late entry", f'endpoint = "pfs"\n{AT}', MEASURED, _kinds, _incidence, events=0.6),
-    World("rate", "late entry", 'endpoint = "os"', MEASURED, _plain, _rate, facts=("person-years",), events=0.6),
-    World("milestones", "", 'endpoint = "os_zero"\nby = ["sex"]\nat = ["3 months", "6 months"]\n'
-          'calendar = "started"\nas_of = 2025-12-31', MEASURED, _instalments, facts=("due",)),
-    World("parametric_survival", "Weibull, late entry", f'endpoint = "os"\nmodel = "weibull"\n{AT}\n'
-          'horizon = "5 years"', MEASURED, _weibull, _extrapolated, events=0.6),
-    World("parametric_survival", "two hazards, late entry", f'endpoint = "os"\nmodel = "piecewise"\n'
-          f'breaks = ["6 months"]\n{AT}', MEASURED, _pieces, _pieces_truth, events=0.3),
-    World("delayed_entry", "", f'endpoint = "os"\ntested = "egfr"\nsplit = ["3 months"]\n{AT}', MEASURED, _tested,
-          _tested_truth, sizes=(600, 4_000), events=0.6),
-)  # fmt: skip
+    World(
+        "kaplan_meier",
+        "months, late entry",
+        f'endpoint = "os"\n{BY_EGFR}\n{AT}',
+        MEASURED,
+        _by_egfr,
+        _survival,
+        events=0.6,
+    ),
+    World(
+        "kaplan_meier",
+        "days, late entry",
+        f'endpoint = "os_days"\n{BY_EGFR}\nat = ["60 days"]',
+        MEASURED,
+        _by_egfr,
+        _survival_days,
+        events=0.6,
+        epsilons=(1.0, 8.0),
+    ),
+    World(
+        "log_rank",
+        "late entry",
+        'endpoint = "os"\nby = ["arm"]',
+        MEASURED,
+        _arms,
+        _ratio,
+        facts=("events",),
+        totals=("events above",),
+        events=0.6,
+    ),
+    World(
+        "competing_risks", "late entry", f'endpoint = "pfs"\n{AT}', MEASURED, _kinds, _incidence, events=0.6
+    ),
+    World(
+        "rate", "late entry", 'endpoint = "os"', MEASURED, _plain, _rate, facts=("person-years",), events=0.6
+    ),
+    World(
+        "milestones",
+        "",
+        'endpoint = "os_zero"\nby = ["sex"]\nat = ["3 months", "6 months"]\n'
+        'calendar = "started"\nas_of = 2025-12-31',
+        MEASURED,
+        _instalments,
+        facts=("due",),
+    ),
+    World(
+        "parametric_survival",
+        "Weibull, late entry",
+        f'endpoint = "os"\nmodel = "weibull"\n{AT}\nhorizon = "5 years"',
+        MEASURED,
+        _weibull,
+        _extrapolated,
+        events=0.6,
+    ),
+    World(
+        "parametric_survival",
+        "two hazards, late entry",
+        f'endpoint = "os"\nmodel = "piecewise"\nbreaks = ["6 months"]\n{AT}',
+        MEASURED,
+        _pieces,
+        _pieces_truth,
+        events=0.3,
+    ),
+    World(
+        "delayed_entry",
+        "",
+        f'endpoint = "os"\ntested = "egfr"\nsplit = ["3 months"]\n{AT}',
+        MEASURED,
+        _tested,
+        _tested_truth,
+        facts=("events",),
+        sizes=(600, 4_000),
+        events=0.6,
+    ),
+)
 """Every world of these kinds."""
 
 NAIVE = World(
-    "kaplan_meier", "late entry ignored", f'endpoint = "os_zero"\nby = ["sex"]\n{AT}', MEASURED, _ignoring_entry,
-    _survival, epsilons=(1.0,),
-)  # fmt: skip
+    "kaplan_meier",
+    "late entry ignored",
+    f'endpoint = "os_zero"\nby = ["sex"]\n{AT}',
+    MEASURED,
+    _ignoring_entry,
+    _survival,
+    epsilons=(1.0,),
+)
 """Followed from day zero though half were not: patients who died before their report are missing."""

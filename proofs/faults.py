@@ -48,6 +48,19 @@ FIRST_SECONDS = 30.0
 GONE_SECONDS = 30.0
 """Within which every process of a study that is over has ended."""
 
+REPEATS, REPEAT_SECONDS = 3, 30.0
+"""A refused study is asked for again so often, so many seconds apart: SuperNodes dial again slowly."""
+
+AGE = 'age = { person = "age", clip = [18, 95], unit = "years" }'
+TRIMMED = """[[analyses]]
+kind = "trimmed_mean"
+variable = "age"
+budget = 0.5
+
+[[payments]]
+"""
+"""With these a study has two releases; the second is asked from what the first one said."""
+
 SPOILED = Path(__file__).parent / "spoiled"
 
 
@@ -172,6 +185,13 @@ class Run:
         self.outputs.append(said)
         return process.returncode
 
+    def opened(self) -> int:
+        """Return how many releases have been opened."""
+        try:
+            return RunFolder(self.out).state().done
+        except FedValueError:
+            return 0
+
     def phase(self) -> str:
         """Return where it stands; empty before it began."""
         try:
@@ -180,21 +200,30 @@ class Run:
             return ""
 
 
-def befall(scene: Scene, fault: Fault | None, name: str) -> dict[str, Any]:
+def befall(scene: Scene, fault: Fault | None, name: str, *, after: int = 0) -> dict[str, Any]:
     """Run one study with one fault in it, and check what must hold afterwards.
+
+    Args:
+      scene: The federation.
+      fault: None for a study that nothing befalls.
+      name: Of the fault.
+      after: 1 lets the fault fall after the first of two releases; else the study has one.
 
     Returns:
       ``outcome``: ``finished``, ``resumed`` (after the same command was given again) or ``refused``;
       ``moment`` in seconds; ``told``; ``answered``, ``attempts``; ``ledgers``; ``seconds``; ``broken``.
     """
-    run = _approved(scene, name)
+    run = _approved(scene, name, several=after > 0)
+    longest = LONGEST * (1 + after)
     mends: list[Callable[[], None]] = []
     broken: list[str] = []
     moment = round(scene.rng.uniform(0.0, FIRST_SECONDS), 1)
-    began, until = time.monotonic(), time.monotonic() + LONGEST
+    began, until = time.monotonic(), time.monotonic() + longest
     scene.told = ""
     process = run.start()
     while process.poll() is None and run.phase() in ("", "waiting for sites") and time.monotonic() < until:
+        time.sleep(0.2)
+    while process.poll() is None and run.opened() < after and time.monotonic() < until:
         time.sleep(0.2)
     if fault is not None:
         pause = time.monotonic() + moment
@@ -207,9 +236,13 @@ def befall(scene: Scene, fault: Fault | None, name: str) -> dict[str, Any]:
         mend()
     if status != 0:  # whatever it was: mended, the same command again must go on
         scene.machines.wait_for_sites()
-        first = outcome
-        status = run.ended(run.start(), time.monotonic() + LONGEST)
-        outcome = "resumed" if status == 0 else f"{first}, then {_outcome(run, status)}"
+        for again in range(1, REPEATS + 1):
+            status = run.ended(run.start(), time.monotonic() + longest)
+            if status == 0:
+                outcome = "resumed" + (f" when asked for the {again}th time" if again > 1 else "")
+                break
+            outcome = f"{outcome}, then {_outcome(run, status)}"
+            time.sleep(REPEAT_SECONDS)
     if "hangs" in outcome:
         broken.append("it hangs")
     if outcome.startswith("without a reason"):
@@ -222,12 +255,15 @@ def befall(scene: Scene, fault: Fault | None, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _approved(scene: Scene, name: str) -> Run:
+def _approved(scene: Scene, name: str, *, several: bool) -> Run:
     scene.done += 1
     papers = scene.machines.papers
     folder = papers.folder / f"study-{scene.done}"
     folder.mkdir()
     text = demo_study().decode().replace("egfr-first-line-demo", f"fault-{scene.done}-{name}")
+    if several:
+        text = text.replace("budget = 0.75", "budget = 0.25").replace("[[payments]]\n", TRIMMED, 1)
+        text = text.replace("[variables]\n", f"[variables]\n{AGE}\n", 1)
     study = folder / "study.toml"
     study.write_text(text.replace("[privacy]\n", "[privacy]\nspare_attempts = 1\n", 1), encoding="utf-8")
     office_work.command("study", "sign", study, "--key", papers.folder / "author" / f"{scene.done}.pem")

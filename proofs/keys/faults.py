@@ -56,6 +56,13 @@ def coordinator() -> Found:
         return _ended(found, rows)
 
 
+def checkpoint() -> Found:
+    """Kill the ServerApp of a study of two releases after it has opened the first."""
+    with scene(SEED + 4) as found:
+        row = befall(found, faults.coordinator_killed, "kill-9-coordinator-between", after=1)
+        return _ended(found, [row | {"told": f"{row['told']}, after the first of two releases"}])
+
+
 def network() -> Found:
     """Cut the network of one site, and slow that of all."""
     with scene(SEED + 2) as found:
@@ -100,7 +107,8 @@ def _ended(found: Scene, rows: list[Row]) -> Found:
 
 
 STEPS: Mapping[str, Callable[[], Found]] = {
-    "sites": sites, "coordinator": coordinator, "network": network, "machine": machine,
+    "sites": sites, "coordinator": coordinator, "checkpoint": checkpoint, "network": network,
+    "machine": machine,
 }  # fmt: skip
 
 
@@ -109,9 +117,9 @@ def report(found: Mapping[str, Found]) -> Report:
     lines = [
         (
             f"Seed {SEED}. Five hospitals, one may fail (n = 5, f = 1, c = 1); a study may be tried twice. "
-            "*Moment*: seconds after the sites were asked for their approvals. *Exact*: ledgers that hold just "
-            "what the evidence states; for the others it states more, because a site that does not answer "
-            "may have been charged."
+            "*Moment*: seconds after approvals were asked for. *Resumed*: the command ended with a reason, "
+            "and given again it went on. *Exact*: ledgers that hold just what the evidence states; for the "
+            "others it states more, because a site that does not answer may have been charged."
         ),
         "",
         "| fault | befell | moment, s | outcome | sites in the sum | attempt | ledgers exact | seconds |",

@@ -40,11 +40,13 @@ def released(evidence: EvidencePackage) -> dict[tuple[str, str, str], tuple[floa
 
 
 @pytest.mark.timeout(600)
-def test_five_hospitals_as_processes_give_the_evidence_that_they_give_in_one(tmp_path: Path) -> None:
+def test_five_hospitals_as_processes_give_the_evidence_that_they_give_in_one(
+    tmp_path: Path, warm_commands: Path
+) -> None:
     outbound = tmp_path / "outbound.log"
     found = run_processes(
         tmp_path / "federation", lambda line: None, world=five_sites(), study=demo_study(), seed=3,
-        extra=watched({}, outbound),
+        extra=watched({}, outbound), flwr=str(warm_commands / "flwr"),
     )  # fmt: skip
     evidence = found.evidence
     links = [link.name for link in verify_chain(evidence)]

@@ -56,8 +56,13 @@ def test_random_effects_by_hand() -> None:
     assert found.between**2 == pytest.approx(np.var(values, ddof=1) - 0.5)
     # t with 3 degrees of freedom 3.182, standard error the root of (14/3)/4
     assert found.half == pytest.approx(3.1824463 * (14 / 3 / 4) ** 0.5)
-    # t with 2 degrees of freedom 4.303, over the between-site variance and that of the mean
-    assert found.prediction == pytest.approx(4.3026527 * (14 / 3 - 0.5 + 14 / 3 / 4) ** 0.5)
+    # 14 over the variance has a chi-square distribution on 3 degrees of freedom, so that a new site's distance
+    # is t with 3 degrees, 3.182, times the root of (14/3) (1 + 1/4), if the sites' own errors are nothing;
+    # fifty points stand for the distribution and cut its tail
+    exact = between_sites(values, np.full(4, 1e-6))
+    assert exact is not None
+    assert exact.prediction == pytest.approx(3.1824463 * (14 / 3 * 1.25) ** 0.5, rel=0.02)
+    assert 0.9 * exact.prediction < found.prediction < exact.prediction
     assert found.between_low < found.between < found.between_high
     assert between_sites(values[:2], np.ones(2)) is None
 

@@ -13,6 +13,7 @@ from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
 from fedvalue.analyses.diagnostics import DiagnosticsOfStudy
 from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.quantity import Quantity
+from fedvalue.study.file import canonical, from_canonical
 from tests.agreement import study
 from tests.laws.suite import AnalysisLaws, planned, with_noise, without_noise
 
@@ -110,7 +111,14 @@ def test_a_study_has_them_unless_it_says_that_it_has_none() -> None:
     assert found.steps == (
         "with a drug L01EB*", "with condition C34* within -365d..0d", "without drug L01EB* within -365d..-1d",
     )  # fmt: skip
-    assert found.items == ("sex", "egfr", "cost", "response_6m", "pfs")
+    assert found.items == ("egfr", "sex", "cost", "response_6m", "pfs")
+
+
+def test_sites_and_coordinator_number_the_same_things_alike() -> None:
+    # a site reads the study from its canonical form, whose keys are sorted
+    standing = study(("[diagnostics]\nshare = 0\n", ""))
+    assert list(standing.variables) != sorted(standing.variables)
+    assert diagnostics_of(from_canonical(canonical(standing))) == diagnostics_of(standing)
 
 
 def test_intervals_hold_the_truth_under_noise(rng: np.random.Generator) -> None:

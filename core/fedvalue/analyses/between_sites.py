@@ -4,7 +4,9 @@ Each site has a value with a variance of its own, sampling and privacy noise tog
 for a difference between hospitals. Between-site variance: Paule, Mandel. Journal of Research of the NBS 87
 (1982) 377-385, with the interval of Viechtbauer, Statistics in Medicine 26 (2007) 37-52 (Q-profile).
 Interval of the mean: Hartung, Knapp. Statistics in Medicine 20 (2001) 3875-3889, never narrower than the
-plain one. Prediction: Higgins, Thompson, Spiegelhalter. JRSS A 172 (2009) 137-159, eq. 12.
+plain one. Prediction: Nagashima, Noma, Furukawa. Statistical Methods in Medical Research 28 (2019) 1689-1702:
+over the confidence distribution of the between-site variance, because with few noisy sites one estimate of it
+is often 0.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ FEWEST = 3
 """Sites below which nothing is said about their differences."""
 
 _STEPS = 60
+_PARTS = 50
+"""Between-site variances that stand for its confidence distribution, equally likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,36 @@ def between_sites(values: Array, variances: Array) -> BetweenSites | None:
     spread = max(1.0, float(precision @ (values - mean) ** 2) / (k - 1)) * plain
     return BetweenSites(
         mean, float(special.stdtrit(k - 1, 0.975)) * math.sqrt(spread), spread, math.sqrt(squared),
-        math.sqrt(low), math.sqrt(high), float(special.stdtrit(k - 2, 0.975)) * math.sqrt(squared + plain),
-        weights,
+        math.sqrt(low), math.sqrt(high), _prediction(values, variances, mean), weights,
     )  # fmt: skip
+
+
+def _prediction(values: Array, variances: Array, mean: float) -> float:
+    """Return half the width of the 95 % interval for a new site around ``mean``."""
+    wanted = special.chdtri(len(values) - 1, 1 - (np.arange(_PARTS) + 0.5) / _PARTS)
+    low, high = np.zeros(_PARTS), np.full(_PARTS, max(float(np.var(values)), 1e-12))
+    while (over := _heterogeneity(values, variances, high)[0] > wanted).any():
+        high = np.where(over, 2 * high, high)
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        over = _heterogeneity(values, variances, middle)[0] > wanted
+        low, high = np.where(over, middle, low), np.where(over, high, middle)
+    _, means, plain = _heterogeneity(values, variances, low)
+    spread, away = np.sqrt(low + plain), means - mean
+    least, most = 0.0, 10 * float(spread.max()) + float(np.abs(away).max())
+    for _ in range(_STEPS):
+        half = (least + most) / 2
+        inside = special.ndtr((half - away) / spread) - special.ndtr((-half - away) / spread)
+        least, most = (half, most) if float(inside.mean()) < 0.95 else (least, half)
+    return (least + most) / 2
+
+
+def _heterogeneity(values: Array, variances: Array, squared: Array) -> tuple[Array, Array, Array]:
+    """Return Q, the mean and its variance at each between-site variance, each shape ``(m,)``."""
+    precision = 1 / (variances + squared[:, None])
+    whole = precision.sum(axis=1)
+    means = precision @ values / whole
+    return (precision * (values - means[:, None]) ** 2).sum(axis=1), means, 1 / whole
 
 
 def _between(values: Array, variances: Array, wanted: float) -> float:

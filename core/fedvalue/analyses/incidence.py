@@ -35,6 +35,7 @@ class Incidence:
       area: Days lost to the event up to the last day: the area under F.
       area_sampling: Sampling variance of ``area``.
       area_privacy: Privacy variance of ``area``.
+      per_event: As in `SurvivalEstimate`.
     """
 
     days: Array
@@ -44,6 +45,7 @@ class Incidence:
     area: float
     area_sampling: float
     area_privacy: float
+    per_event: Array
 
     @property
     def displayed(self) -> Array:
@@ -55,7 +57,7 @@ class Incidence:
         outside = np.clip(1.0 - self.values, 1e-12, None)
         as_survival = SurvivalEstimate(
             self.days, np.log(outside), self.sampling / outside**2, np.diag(self.privacy / outside**2),
-            self.sampling, self.days, half=False,
+            self.sampling, self.days, half=False, per_event=self.per_event,
         )  # fmt: skip
         lower, upper = as_survival.band(z)
         return 1.0 - upper, 1.0 - lower
@@ -106,6 +108,7 @@ def incidence(table: RiskTable, by_kind: Array, kind: int, intervals: int) -> In
         area=float(weights @ values),
         area_sampling=_area_sampling(values, weights, before, hazard, total, alive, safe),
         area_privacy=float(((weights @ to_risk) ** 2).sum() + ((weights @ to_events) ** 2).sum()),
+        per_event=every.per_event,
     )
 
 

@@ -3,12 +3,13 @@
 The model is ``y_t = a + b t + level 1(t >= c) + slope (t - c) 1(t >= c)``, fitted to the released means (or
 counts) of months by generalised least squares with the known covariance of sampling and of the privacy noise.
 Where the months scatter more than both explain, the difference is added to the sampling part; intervals use
-Student's t with months - 4 degrees of freedom. Months that depend on each other, seasons, and whatever else
-changed at the same time are not in the interval.
+Student's t with Satterthwaite's degrees of freedom: only that difference is estimated from
+the few months. Months that depend on each other, seasons, and whatever else changed at the same time are not
+in the interval.
 
 Wagner, Soumerai, Zhang, Ross-Degnan. Segmented regression analysis of interrupted time series studies in
 medication use research. Journal of Clinical Pharmacy and Therapeutics 27 (2002) 299-309, model 1. Aitken's
-generalised least squares (1935).
+generalised least squares (1935). Satterthwaite, F. E. Biometrics Bulletin 2 (1946) 110-114.
 """
 
 from __future__ import annotations
@@ -187,5 +188,8 @@ def fit(t: Array, y: Array, sampling: Array, noise: Array, change: float) -> Seg
     scatter = float(away @ np.linalg.solve(total, away)) / freedom if freedom > 0 else 1.0
     privacy = to_coefficients @ noise @ to_coefficients.T
     by_sampling = to_coefficients @ np.diag(sampling) @ to_coefficients.T + max(scatter - 1.0, 0.0) * bread
-    quantile = float(stats.t.ppf(0.975, max(freedom, 1)))
+    # the variance is 1 + (scatter - 1) times the known one, of which the second part has `freedom` degrees
+    beyond = max(scatter - 1.0, 0.0)
+    degrees = max(freedom, 1) * (max(scatter, 1.0) / beyond) ** 2 if beyond > 0 else math.inf
+    quantile = float(stats.t.ppf(0.975, degrees))
     return Segments(coefficients, by_sampling, privacy, quantile)

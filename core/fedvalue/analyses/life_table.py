@@ -66,6 +66,8 @@ class SurvivalEstimate:
       increments: Greenwood's terms, one an interval, shape ``(j,)``.
       widths: Interval widths in days, shape ``(j,)``.
       half: As in `RiskTable`.
+      per_event: Mean over the intervals so far of one over the number at risk: what an event adds to the
+        cumulative hazard, shape ``(j,)``.
     """
 
     days: Array
@@ -75,6 +77,7 @@ class SurvivalEstimate:
     increments: Array
     widths: Array
     half: bool
+    per_event: Array
 
     @property
     def survival(self) -> Array:
@@ -84,16 +87,23 @@ class SurvivalEstimate:
     def band(self, z: float) -> tuple[Array, Array]:
         """Return pointwise limits at ``z`` standard errors, each shape ``(j,)``.
 
-        On the log(-log) scale where the curve has left 1 by more than two standard errors, else on the
-        log scale (Kalbfleisch, Prentice 2002, section 1.4).
+        On the log(-log) scale where the curve has left 1 by more than three standard errors (Kalbfleisch,
+        Prentice 2002, section 1.4). Nearer to 1 few events carry it, and Greenwood's variance falls with
+        their number; there H = -log S holds as long as ``(H' - H)^2 <= z^2 (a H + noise)`` of the estimate
+        H', with the `per_event` a: the Poisson score interval of the cumulative hazard (our derivation).
         """
-        log_s, sd = self.log_survival, np.sqrt(self.sampling + np.diag(self.noise))
+        log_s, noise = self.log_survival, np.diag(self.noise)
+        sd = np.sqrt(self.sampling + noise)
         hazard = np.maximum(-log_s, 1e-300)
-        far = (log_s < 0) & np.isfinite(log_s) & (sd < hazard / 2)
-        with np.errstate(over="ignore"):
+        far = (log_s < 0) & np.isfinite(log_s) & (sd < hazard / 3)
+        with np.errstate(over="ignore", invalid="ignore"):
             spread = np.exp(z * np.where(far, sd / hazard, 0.0))
-            lower = np.where(far, np.exp(-hazard * spread), np.exp(log_s - z * sd))
-            upper = np.where(far, np.exp(-hazard / spread), np.exp(log_s + z * sd))
+            middle = -log_s + z**2 * self.per_event / 2
+            half = np.sqrt(np.maximum(middle**2 - log_s**2 + z**2 * noise, 0.0))
+            lower = np.where(far, np.exp(-hazard * spread), np.exp(-(middle + half)))
+            upper = np.where(far, np.exp(-hazard / spread), np.exp(-(middle - half)))
+        certain = np.isfinite(log_s)
+        lower, upper = np.where(certain, lower, 0.0), np.where(certain, upper, 0.0)
         return np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
 
 
@@ -132,6 +142,7 @@ def estimate(table: RiskTable, intervals: int) -> SurvivalEstimate:
         increments=np.maximum(greenwood, 0.0),
         widths=np.diff(table.edges)[:k],
         half=table.half,
+        per_event=np.where(at_work, 1.0 / np.maximum(safe, 1.0), 0.0).cumsum() / np.arange(1, k + 1),
     )
 
 
@@ -175,7 +186,8 @@ def restricted_mean(curve: SurvivalEstimate) -> tuple[float, float, float]:
     The area under the curve: steps on a daily grid, trapezes on a wider one (Irwin 1949; variance by
     Greenwood's terms, Klein, Moeschberger 2003, eq. 4.5.2).
     """
-    s = curve.survival
+    # not the curve that is displayed: cut at 1 it would be biased, and more certain than its variance
+    s = np.exp(curve.log_survival)
     # the area is 1 x constant + weights . S, with S at the right edges
     weights = np.zeros(len(s))
     if curve.half:

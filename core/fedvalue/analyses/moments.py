@@ -35,6 +35,9 @@ def chebyshev(y: NDArray[np.float64], k: int) -> NDArray[np.float64]:
             return 8 * y**2 * (y**2 - 1) + 1
 
 
+FIRM = 6.0
+"""How many times its noise a divisor is before a spread is divided by it."""
+
 SMALLEST = 1e-12
 """Variance of y below which everybody has the same value, up to the rounding of the release."""
 
@@ -78,10 +81,13 @@ class Sums:
 
     @property
     def variance_noise(self) -> float:
-        """Noise variance of `variance`, by the delta method."""
+        """Noise variance of `variance`, to second order: the square of the mean's noise varies too."""
         m, q, n = self.mean, self.square, self.n
         by_n = (2 * m * m - (2 * q - 1) / 2) / n
-        return by_n**2 * self.n_noise + (2 * m / n) ** 2 * self.t_noise[0] + self.t_noise[1] / (4 * n * n)
+        linear = by_n**2 * self.n_noise + (2 * m / n) ** 2 * self.t_noise[0] + self.t_noise[1] / (4 * n * n)
+        # n is in every term: relative noise of n times that of the rest, and its own square
+        relative = self.n_noise / n**2
+        return linear * (1 + 3 * relative) + 2 * self.mean_noise**2
 
     @property
     def believed_variance(self) -> float:
@@ -113,9 +119,14 @@ class Sums:
     def spread_in(self, middle: float, half: float, unit: str) -> dict[str, Estimate]:
         """Return variance, standard deviation and coefficient of variation of ``middle + half y``.
 
-        No coefficient of variation where the mean is not above 0 for certain. Needs all four sums.
+        Nothing where the number of patients has a relative noise above a sixth, and no coefficient of
+        variation where the mean is not three standard errors above 0, and six of its noise: past that the
+        noise goes through squares and quotients otherwise than in a straight line, and the intervals would be
+        too narrow. Needs all four sums.
         """
         n, noise = self.n, self.variance_noise
+        if FIRM**2 * self.n_noise > n**2:
+            return {}
         third, fourth = self.central
         believed = self.believed_variance
         kurtosis = min(max(fourth / believed**2, 1.0), 4.0 / believed)  # (y - m)^2 is 4 at most
@@ -133,7 +144,8 @@ class Sums:
             "standard deviation": _times(_root(variance), half, unit),
         }
         mean = middle / half + self.mean  # in units of half the range
-        if mean <= 3 * math.sqrt(believed / n + self.mean_noise):
+        sure = max(3 * math.sqrt(believed / n + self.mean_noise), FIRM * math.sqrt(self.mean_noise))
+        if mean <= sure:
             return found
         square = mean**2 - self.mean_noise  # what noise adds to it on average is taken off
         m, q = self.mean, self.square

@@ -169,7 +169,9 @@ def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) ->
     squared = inverse @ inverse.T
     one = squared * search.told[-1].score_variance
     apart = estimates[-1] - mean
-    restless = math.sqrt(float(apart @ np.linalg.solve(np.linalg.inv(information) + one, apart)))
+    # a curvature that noise made indefinite gives no table, but it must not stop the search
+    squares = float(apart @ np.linalg.solve(np.linalg.inv(lifted(information, 0.0)) + one, apart))
+    restless = math.sqrt(max(squares, 0.0))
     scatter = math.sqrt(max(float(np.trace(one @ information)), 0.0))
     return Fitted(mean, information, squared / precision.sum(), ratio, scatter, restless)
 

@@ -63,7 +63,8 @@ class Fit:
 def fit(table: RiskTable, shape: Shape, intervals: int) -> Fit | None:
     """Fit a shape to the first intervals of a risk table; None where it has no events or does not settle."""
     k = intervals
-    exposed, events, edges = np.maximum(table.exposed[:k], 0.0), table.events[:k], table.edges[: k + 1]
+    exposed, by_risk, by_events = _time_at_risk(table)
+    exposed, events, edges = np.maximum(exposed[:k], 0.0), table.events[:k], table.edges[: k + 1]
     widths = np.diff(edges)
     time = float(exposed @ widths)
     if events.sum() <= 0 or time <= 0:
@@ -87,11 +88,23 @@ def fit(table: RiskTable, shape: Shape, intervals: int) -> Fit | None:
         if np.abs(move).max() > 1e-8:
             return None
     inverse = np.linalg.inv(information).astype(np.float64)
-    by_risk, by_events = (part[:k] for part in table.exposed_noise)
+    by_risk, by_events = by_risk[:k], by_events[:k]
     through_risk = -(relative * rise[:, None]).T @ by_risk
     through_events = relative.T @ (table.events_noise[:k] - rise[:, None] * by_events)
     middle = through_risk @ through_risk.T + through_events @ through_events.T
     return Fit(theta, inverse, inverse @ middle @ inverse)
+
+
+def _time_at_risk(table: RiskTable) -> tuple[Array, Array, Array]:
+    """Return people's time in each interval over its width, and its noise by source.
+
+    Who has the event counts for half of the interval: `RiskTable.exposed` counts them whole, because it goes
+    with the probability of the event and not with its hazard.
+    """
+    by_risk, by_events = table.exposed_noise
+    if not table.half:
+        return table.exposed, by_risk, by_events
+    return table.exposed - table.events / 2, by_risk, by_events - table.events_noise / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from scipy.stats import chi2
 
 from fedvalue.analyses import life_table
 from fedvalue.analyses.analysis import Terms
+from fedvalue.analyses.counts import count
 from fedvalue.analyses.estimate import Estimate, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP, Groups
 from fedvalue.analyses.life_table import RiskTable
@@ -188,12 +189,9 @@ def _group(found: Score, g: int) -> dict[str, Estimate]:
     observed, noise = float(found.observed[g]), float(found.observed_noise[g])
     sampling, privacy = float(max(found.sampling[g, g], 0.0)), float(max(found.privacy[g, g], 0.0))
     above = float(found.score[g])
-    spread, gap = Z95 * math.sqrt(max(observed, 0.0) + noise), Z95 * math.sqrt(sampling + privacy)
+    gap = Z95 * math.sqrt(sampling + privacy)
     estimates = {
-        "events": Estimate(
-            value=observed, unit="events", lower=observed - spread, upper=observed + spread,
-            sampling_variance=max(observed, 0.0), privacy_variance=noise,
-        ),
+        "events": count(observed, noise, "events"),  # of the patients in the data
         "events above expected": Estimate(
             value=above, unit="events", lower=above - gap, upper=above + gap,
             sampling_variance=sampling, privacy_variance=privacy,

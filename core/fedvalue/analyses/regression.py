@@ -194,7 +194,7 @@ class RegressionModel:
         fitted: newton.Fitted | None = None
         if search is not None and self.prediction:
             fitted = _surrogate(search, first[f"{part.name}score"].variance)
-        elif search is not None:
+        elif search is not None and search.told:  # without, the other part of the model could not go on
             fitted = newton.finish(search, exact=terms.exact, kept_from=family.kept_from)
         dispersion, variance = 1.0, 0.0
         if family.disperses and pearson:

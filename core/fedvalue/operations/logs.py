@@ -238,7 +238,7 @@ def _syslog(address: str) -> logging.Handler:
     try:
         if address.startswith("/"):
             if not Path(address).is_socket():  # logging itself would wait for one in silence
-                raise OutputError("there is no syslog", where=address, do="name /dev/log, or host:port for UDP")
+                raise OutputError("there is no syslog", where=address, do="name /dev/log, or host:port")
             made = SysLogHandler(address)
         else:
             made = SysLogHandler((host.strip("[]"), int(port)), socktype=socket.SOCK_DGRAM)

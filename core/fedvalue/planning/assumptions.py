@@ -124,12 +124,12 @@ def draw(study: Study, assumed: Assumptions, patients: int, rng: np.random.Gener
       rng: Draws.
     """
     categories, numbers, binary, survival = {}, {}, {}, {}
-    for name, variable in study.variables.items():
+    for name, variable in sorted(study.variables.items()):
         if variable.categorical:
             categories[name] = _levels(name, variable, assumed, patients, rng)
         else:
             numbers[name] = _numbers(name, variable, assumed, patients, rng)
-    for name, endpoint in study.endpoints.items():
+    for name, endpoint in sorted(study.endpoints.items()):
         if isinstance(endpoint, Binary):
             status = (rng.random(patients) < assumed.rates.get(name, 0.5)).astype(np.int64)
             binary[name] = BinaryOutcome(np.where(rng.random(patients) < assumed.missing, -1, status))

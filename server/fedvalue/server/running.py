@@ -87,6 +87,10 @@ def run_watched(coordinator: Coordinator, grid: Grid, out: Path) -> EvidencePack
     except FedValueError as error:
         watched.tell("failed", str(error))
         raise
+    except SystemExit:
+        # Flower's own way to end a ServerApp, once the SuperLink has not answered for long.
+        watched.tell("failed", "the SuperLink does not answer; run the study again to go on")
+        raise
     except BaseException as error:
         watched.tell("failed", type(error).__name__)
         raise

@@ -70,6 +70,7 @@ def run_processes(
     study: bytes | None = None,
     seed: int = 1,
     extra: Mapping[str, str] | None = None,
+    flwr: str = "flwr",
 ) -> Finished:
     """Make a federation from nothing, run one study with private sums, verify it, and end every process.
 
@@ -80,6 +81,7 @@ def run_processes(
       study: The study file; None takes the packaged one for three sites.
       seed: Of the hospitals' records; keys and noise nobody can repeat.
       extra: Variables that every process gets.
+      flwr: Flower's command, for the registration of SuperNodes.
 
     Returns:
       Its evidence and what it cost.
@@ -103,7 +105,7 @@ def run_processes(
     file.write_bytes(study or three_sites_study())
     office_work.approve_all(papers, file)
     steps("the study is signed; officers looked at it and approved (study sign, site check, site approve)")
-    with Machines(papers, extra or {}) as machines:
+    with Machines(papers, extra or {}, flwr) as machines:
         machines.start_superlink()
         steps(f"SuperLink on {HOST}:{port}, TLS and node authentication")
         machines.register()

@@ -44,7 +44,7 @@ def annotator(header: Sequence[str], keys: InfoKeys) -> Annotator:
     """Return the reader of annotations that fits the ``##INFO`` lines of a header."""
     for line in header:
         if line.startswith("##INFO=<ID=CSQ,") and (found := _FORMAT.search(line)) is not None:
-            return _Vep.of([name.strip() for name in found[1].split("|")]).read
+            return _vep([name.strip() for name in found[1].split("|")])
     if any(line.startswith("##INFO=<ID=ANN,") for line in header):
         return _snpeff
     for line in header:
@@ -74,87 +74,62 @@ def info_value(info: str, key: str) -> str:
     return info[start:] if end < 0 else info[start:end]
 
 
-class _Vep(NamedTuple):
-    """Where the columns of CSQ stand, -1 where one is not there."""
+def _vep(names: Sequence[str]) -> Annotator:
+    """Return the reader of CSQ for the columns that its header names."""
+    at = {name: position for position, name in enumerate(names)}
+    allele, number, gene = at.get("Allele", -1), at.get("ALLELE_NUM", -1), at.get("SYMBOL", -1)
+    change, term = at.get("HGVSp", -1), at.get("Consequence", -1)
+    marks = [
+        [(at[name], wanted) for name, wanted in group if name in at]
+        for group in ((("PICK", "1"),), (("CANONICAL", "YES"), ("MANE_SELECT", "")))
+    ]
+    width = max(len(names), 1) + 1
 
-    width: int
-    allele: int
-    number: int
-    pick: int
-    canonical: int
-    mane: int
-    gene: int
-    change: int
-    term: int
-
-    @classmethod
-    def of(cls, names: Sequence[str]) -> _Vep:
-        at = {name: position for position, name in enumerate(names)}
-        columns = (
-            "Allele", "ALLELE_NUM", "PICK", "CANONICAL", "MANE_SELECT", "SYMBOL", "HGVSp", "Consequence",
-        )  # fmt: skip
-        return cls(len(names), *(at.get(name, -1) for name in columns))
-
-    def read(self, info: str, reference: str, alternatives: Sequence[str]) -> list[list[Annotation]]:
-        """Return the annotations of each ALT allele of a line."""
+    def read(info: str, reference: str, alternatives: Sequence[str]) -> list[list[Annotation]]:
         text = info_value(info, "CSQ")
-        if not text:
+        if not text or gene < 0:
             return [[] for _ in alternatives]
-        entries = [part.split("|") for part in text.split(",")]
+        # Every entry ends in an empty cell, which is what a column that is not there (-1) reads.
+        entries = [f"{part}|".split("|") for part in text.split(",")]
         for entry in entries:
-            if len(entry) < self.width:
-                entry += [""] * (self.width - len(entry))
-        if len(alternatives) == 1:
-            return [
-                self._one(entries, "1", reference, alternatives[0])
-                or self._chosen(entries, reference, alternatives[0])
-            ]
-        return [
-            self._one(entries, str(number), reference, alternative)
-            for number, alternative in enumerate(alternatives, start=1)
-        ]
-
-    def _one(
-        self, entries: list[list[str]], number: str, reference: str, alternative: str
-    ) -> list[Annotation]:
-        if self.number >= 0:
-            wanted, column = number, self.number
-        else:
-            # VEP drops a base that both alleles share at the left of an insertion or deletion.
-            shared = len(reference) != len(alternative) and reference[:1] == alternative[:1]
-            wanted, column = (alternative[1:] or "-") if shared else alternative, self.allele
-        if column < 0:
-            return []
-        return self._chosen([entry for entry in entries if entry[column] == wanted], reference, alternative)
-
-    def _chosen(self, own: list[list[str]], reference: str, alternative: str) -> list[Annotation]:
-        """Return one annotation a gene: of the picked transcript, else the canonical ones, else the worst."""
-        pick, canonical, mane, gene = self.pick, self.canonical, self.mane, self.gene
-        flagged = [entry for entry in own if entry[pick] == "1"] if pick >= 0 else []
-        if not flagged and (canonical >= 0 or mane >= 0):
-            flagged = [
-                entry
-                for entry in own
-                if (canonical >= 0 and entry[canonical] == "YES") or (mane >= 0 and entry[mane] != "")
-            ]
-        if flagged and len(flagged) < len(own):
-            genes = {entry[gene] for entry in flagged}
-            flagged += [entry for entry in own if entry[gene] not in genes]
-            own = flagged
-        return _one_per_gene(
-            [
-                _annotation(
-                    entry[gene],
-                    entry[self.change] if self.change >= 0 else "",
-                    entry[self.term] if self.term >= 0 else "",
-                    reference,
-                    alternative,
+            if len(entry) < width:
+                entry += [""] * (width - len(entry))
+        found = []
+        for position, alternative in enumerate(alternatives, start=1):
+            if number >= 0:
+                wanted, column = str(position), number
+            else:
+                # VEP drops a base that both alleles share at the left of an insertion or deletion.
+                shared = len(reference) != len(alternative) and reference[:1] == alternative[:1]
+                wanted, column = (alternative[1:] or "-") if shared else alternative, allele
+            own = [entry for entry in entries if entry[column] == wanted]
+            if not own and len(alternatives) == 1:
+                own = entries
+            longer = len(alternative) > len(reference)
+            found.append(
+                _one_per_gene(
+                    [
+                        _annotation(entry[gene], entry[change], entry[term], longer)
+                        for entry in _chosen(own, marks, gene)
+                    ]
                 )
-                for entry in own
-            ]
-            if gene >= 0
-            else []
-        )
+            )
+        return found
+
+    return read
+
+
+def _chosen(own: list[list[str]], marks: Sequence[Sequence[tuple[int, str]]], gene: int) -> list[list[str]]:
+    """Return the transcripts to take: of each gene the picked one, else the canonical ones, else all."""
+    for group in marks:
+        flagged = []
+        for column, wanted in group:
+            # an empty word stands for any text
+            flagged += [entry for entry in own if (entry[column] == wanted if wanted else entry[column])]
+        if flagged:
+            genes = {entry[gene] for entry in flagged}
+            return flagged + [entry for entry in own if entry[gene] not in genes]
+    return own
 
 
 def _snpeff(info: str, reference: str, alternatives: Sequence[str]) -> list[list[Annotation]]:
@@ -165,7 +140,9 @@ def _snpeff(info: str, reference: str, alternatives: Sequence[str]) -> list[list
             entries.append(entry + [""] * (_ANN_CHANGE + 1 - len(entry)))
     return [
         _one_per_gene(
-            _annotation(entry[_ANN_GENE], entry[_ANN_CHANGE], entry[_ANN_TERM], reference, alternative)
+            _annotation(
+                entry[_ANN_GENE], entry[_ANN_CHANGE], entry[_ANN_TERM], len(alternative) > len(reference)
+            )
             for entry in entries
             if entry[_ANN_ALLELE] == alternative or len(alternatives) == 1
         )
@@ -187,8 +164,7 @@ def _old_snpeff(
                 cells.get("gene_name", ""),
                 cells.get("amino_acid_change", "").partition("/")[0],
                 term.strip(),
-                reference,
-                alternative,
+                len(alternative) > len(reference),
             )
             for term, cells in entries
             if cells.get("genotype_number", "").strip() in ("", str(number))
@@ -211,7 +187,10 @@ def _plain(info: str, keys: InfoKeys, reference: str, alternatives: Sequence[str
         _one_per_gene(
             [
                 _annotation(
-                    of(genes, at), of(changes, at), of(effects, at) or "Unspecified", reference, alternative
+                    of(genes, at),
+                    of(changes, at),
+                    of(effects, at) or "Unspecified",
+                    len(alternative) > len(reference),
                 )
             ]
         )
@@ -219,13 +198,14 @@ def _plain(info: str, keys: InfoKeys, reference: str, alternatives: Sequence[str
     ]
 
 
-def _annotation(gene: str, change: str, term: str, reference: str, alternative: str) -> Annotation:
-    # A term that we do not know stays as it is, and is counted as an unknown code when it is loaded.
-    word = unquote(term) if "%" in term else term
-    effect = effect_by_length(word, len(alternative) > len(reference)) or term
+def _annotation(gene: str, change: str, term: str, longer: bool) -> Annotation:
+    """Return an annotation in our words; ``longer``: the alternative allele is longer than the reference."""
+    if "%" in term:
+        term = unquote(term)
     if change:
         change = short_protein_change(unquote(change) if "%" in change else change)
-    return Annotation(gene if gene != "." else "", change, effect)
+    # A term that we do not know stays as it is, and is counted as an unknown code when it is loaded.
+    return Annotation("" if gene == "." else gene, change, effect_by_length(term, longer) or term)
 
 
 def _severity(note: Annotation) -> int:
@@ -233,10 +213,10 @@ def _severity(note: Annotation) -> int:
 
 
 def _one_per_gene(found: Iterable[Annotation]) -> list[Annotation]:
-    if isinstance(found, list) and len(found) == 1:
-        return found if found[0].gene else []
+    """Return one annotation a gene, the worst: a transcript that says missense beats one that says silent."""
     best: dict[str, Annotation] = {}
     for note in found:
-        if note.gene and (note.gene not in best or _severity(note) < _severity(best[note.gene])):
-            best[note.gene] = note
+        gene = note[0]
+        if gene and (gene not in best or _severity(note) < _severity(best[gene])):
+            best[gene] = note
     return list(best.values())

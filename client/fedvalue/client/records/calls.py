@@ -28,11 +28,11 @@ class Call(NamedTuple):
     """What one sample has.
 
     Attributes:
-      alleles: Numbers of the alleles that are called; None where the genotype is none.
+      alleles: Numbers of the alternative alleles that are called.
       genotype: As it is written.
     """
 
-    alleles: frozenset[int] | None
+    alleles: tuple[int, ...]
     genotype: str
 
 
@@ -67,13 +67,13 @@ def layout(format_text: str) -> Layout:
 
 
 @lru_cache(maxsize=1024)
-def called(genotype: str, alternatives: int) -> frozenset[int] | None:
-    """Return the numbers of the alleles that a genotype calls, None where it is none."""
+def called(genotype: str, alternatives: int) -> tuple[int, ...] | None:
+    """Return the numbers of the alternative alleles that a genotype calls, None where it is none."""
     alleles = [allele for allele in _ALLELES.split(genotype) if allele != "."]
     if not all(allele.isascii() and allele.isdigit() and len(allele) <= _MOST_DIGITS for allele in alleles):
         return None
-    present = frozenset(map(int, alleles))
-    return present if max(present, default=0) <= alternatives else None
+    present = set(map(int, alleles))
+    return tuple(sorted(present - {0})) if max(present, default=0) <= alternatives else None
 
 
 def strelka_call(sample: str, info: str, reference: str, alternatives: list[str]) -> Call | None:
@@ -91,7 +91,7 @@ def strelka_call(sample: str, info: str, reference: str, alternatives: list[str]
             return None
         numbers = (bases[words[0]], bases[words[1]])
     first, second = sorted(numbers)
-    return Call(frozenset(numbers), f"{first}/{second}")
+    return Call(tuple(sorted(set(numbers) - {0})), f"{first}/{second}")
 
 
 def depth_and_fraction(
@@ -108,10 +108,11 @@ def depth_and_fraction(
     if keys.plain and keys.ad is not None and keys.dp is not None:
         try:
             counts = [int(one) for one in values[keys.ad].split(",")]
-            whole = sum(counts)
-            if len(counts) == len(alternatives) + 1 and whole and counts[number] <= whole < _MOST_READS:
-                if _is_depth(values[keys.dp]) and min(counts) >= 0:
-                    return values[keys.dp], f"{counts[number] / whole:.6g}"
+            whole, total = sum(counts), int(values[keys.dp])
+            own = counts[number]
+            if len(counts) == len(alternatives) + 1 and 0 <= own <= whole < _MOST_READS > total >= 0 < whole:
+                if min(counts) >= 0:
+                    return str(total), f"{own / whole:.6g}"
         except (ValueError, IndexError):
             pass  # a cell that is none: looked at one by one below
     reads = _numbers(_cell(values, keys.ad))

@@ -126,7 +126,7 @@ def states(connection: duckdb.DuckDBPyConnection, name: str, source: VariantSour
         connection,
         f"""
 WITH changes AS (
-    SELECT *, TRY_CAST(regexp_extract(protein_change, '^p\\.[A-Z*]([0-9]+)', 1) AS INTEGER) AS codon
+    SELECT *, TRY_CAST(regexp_extract(protein_change, '^p\\.[A-Z*]*([0-9]+)', 1) AS INTEGER) AS codon
     FROM variant WHERE gene = $gene),
   found AS (
     SELECT patient_id, bool_or({matched}) AS matched,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import pandas as pd
@@ -47,7 +48,10 @@ BEYOND = "position behind the end of its chromosome"
 _FIXED = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _BASES = "ACGTNacgtn"
 _DATABASE_ROWS = 50_000
-_NOT_CARRIED = ("0/0", "0|0", "./.", ".|.", "0", ".")
+_NOT_CARRIED = frozenset(("0/0", "0|0", "./.", ".|.", "0", "."))
+_PASSING = frozenset(("PASS", ".", ""))
+_MOST_DIGITS = 10
+"""Of a position."""
 
 
 @dataclass(slots=True)
@@ -98,27 +102,20 @@ class _Header:
         return tuple(name for name, _ in self.samples) or ("",)
 
 
-_Row = tuple[str, Annotation, str, str, str]
-"""Sample, annotation, genotype, depth and allele fraction of one call."""
-
-
-@dataclass(slots=True)
-class _Line:
+class _Line(NamedTuple):
     """What one line says.
 
     Attributes:
-      carried: Every call.
-      passed: Its FILTER.
+      rows: Every call, as the tab-separated cells of `COLUMNS`.
       fault: Why the line is left out; None where it is read.
-      bad_genotypes: Samples whose genotype is none.
       annotated: True where the file itself names a gene.
+      bad_genotypes: Samples whose genotype is none.
     """
 
-    carried: list[_Row]
-    passed: str = ""
-    fault: str | None = None
+    rows: list[str]
+    fault: str | None
+    annotated: bool
     bad_genotypes: int = 0
-    annotated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +169,7 @@ def _file(
     header: _Header | None = None
     meta: list[str] = []
     tally, numbers, rows, calls = _Tally(), list[int](), list[str](), 0
-    annotated = False
+    annotated, only_passing = False, source.only_passing
     for block in _blocks(path, source, shown):
         for number, line in enumerate(block.lines, start=block.first):
             if header is None:
@@ -180,20 +177,16 @@ def _file(
                 continue
             if line == "":
                 continue
-            found = _call(line, header, only_passing=source.only_passing)
-            if found.fault is None:
+            found, fault, named, bad = _call(line, header, stem, only_passing)
+            if fault is None:
                 calls += 1
             else:
-                tally.add(found.fault, number)
-            if found.bad_genotypes:
-                tally.add(BAD_GENOTYPE, number, found.bad_genotypes)
-            annotated = annotated or found.annotated
-            for sample, (gene, change, effect), genotype, depth, fraction in found.carried:
-                numbers.append(number)
-                rows.append(
-                    f"{sample}\t{stem}\t{gene}\t{change}\t{effect}\t{genotype}\t{depth}\t{fraction}\t"
-                    f"{found.passed}"
-                )
+                tally.add(fault, number)
+            if bad:
+                tally.add(BAD_GENOTYPE, number, bad)
+            annotated = annotated or named
+            rows += found
+            numbers += [number] * len(found)
             if len(rows) >= _DATABASE_ROWS:
                 _insert(connection, table, index, numbers, rows)
                 numbers, rows = [], []
@@ -268,81 +261,87 @@ def _header(line: str | None, number: int, meta: list[str], source: SourceFile, 
     )
 
 
-def _call(line: str | None, header: _Header, *, only_passing: bool) -> _Line:
+def _call(line: str | None, header: _Header, stem: str, only_passing: bool) -> _Line:
     """Return who carries what, or the reason why the line is left out."""
     fields = line.split("\t") if line is not None else []
     if len(fields) < len(_FIXED):
-        return _Line([], fault=MALFORMED)
+        return _Line([], MALFORMED, False)
     chromosome, position, _, reference, alternative, _, passed, info = fields[:8]
     if (
-        not (position.isascii() and position.isdigit() and len(position) < 11)
+        not (position.isdigit() and position.isascii() and len(position) <= _MOST_DIGITS)
         or reference.strip(_BASES)
         or not reference
         or not alternative
         or (line is not None and "\0" in line and any("\0" in one for one in fields[:9]))
     ):
-        return _Line([], fault=MALFORMED)
+        return _Line([], MALFORMED, False)
     at = int(position)
     if at > header.lengths.get(chromosome, at):
-        return _Line([], fault=BEYOND)
-    if only_passing and passed not in ("PASS", ".", ""):
-        return _Line([], fault=NOT_PASSING)
+        return _Line([], BEYOND, False)
+    if only_passing and passed not in _PASSING:
+        return _Line([], NOT_PASSING, False)
     alternatives = alternative.split(",")
     notes = header.annotate(info, reference, alternatives)
     annotated = any(notes)
     catalogue = header.catalogue
     if catalogue is not None and catalogue.worth_a_look(chromosome, at, reference, alternative):
         if gene := catalogue.wrong_base(chromosome, at, reference):
-            return _Line(_unread(header, [gene]), fault=WRONG_BASE, annotated=annotated)
+            return _Line(_unread(header, stem, [gene]), WRONG_BASE, annotated)
         known = catalogue.found(chromosome, at, reference, alternatives, info)
         notes = [_merged(own, extra) if extra else own for own, extra in zip(notes, known, strict=True)]
     if len(fields) != header.width:
         genes = sorted({note.gene for by_allele in notes for note in by_allele})
-        return _Line(_unread(header, genes), fault=WRONG_WIDTH, annotated=annotated)
-    if not any(notes):
-        return _Line([], fault=NO_ANNOTATION)
+        return _Line(_unread(header, stem, genes), WRONG_WIDTH, annotated)
+    if not (annotated or any(notes)):
+        return _Line([], NO_ANNOTATION, False)
     if not header.samples:
-        every = [("", note, "", "", "") for by_allele in notes for note in by_allele]
-        return _Line(every, passed, annotated=annotated)
-    return _carried(fields, header, reference, alternatives, notes, _Line([], passed, annotated=annotated))
+        every = [note for by_allele in notes for note in by_allele]
+        return _Line(["\t".join(("", stem, *note, "", "", "", passed)) for note in every], None, annotated)
+    return _carried(fields, header, stem, alternatives, notes, annotated)
 
 
 def _carried(
     fields: list[str],
     header: _Header,
-    reference: str,
+    stem: str,
     alternatives: list[str],
     notes: list[list[Annotation]],
-    found: _Line,
+    annotated: bool,
 ) -> _Line:
-    """Fill in the calls of every sample of a line."""
+    """Return the calls of every sample of a line."""
     keys = layout(fields[8])
-    if keys.gt is None and not keys.strelka:
-        return _Line([], fault=NO_GENOTYPE, annotated=found.annotated)
+    gt, passed, bad = keys.gt, fields[6], 0
+    if gt is None and not keys.strelka:
+        return _Line([], NO_GENOTYPE, annotated)
+    rows = []
     for sample, column in header.samples:
         values = fields[column].split(":")
-        if keys.gt is None:
-            told = strelka_call(sample, fields[7], reference, alternatives)
+        if gt is None:
+            told = strelka_call(sample, fields[7], fields[3], alternatives)
             if told is None:
-                return _Line([], fault=NO_GENOTYPE, annotated=found.annotated)
-            present, genotype = told.alleles, told.genotype
+                return _Line([], NO_GENOTYPE, annotated)
+            present, genotype = told
         else:
-            genotype = values[keys.gt] if keys.gt < len(values) else "."
+            genotype = values[gt] if gt < len(values) else "."
             if genotype in _NOT_CARRIED:
                 continue
-            present = called(genotype, len(alternatives))
-        if present is None:
-            found.bad_genotypes += 1
-            continue
-        for number in sorted(present):
-            if number and notes[number - 1]:
+            numbers = called(genotype, len(alternatives))
+            if numbers is None:
+                bad += 1
+                continue
+            present = numbers
+        for number in present:
+            if notes[number - 1]:
                 depth, fraction = depth_and_fraction(values, keys, number, alternatives)
-                found.carried += [(sample, note, genotype, depth, fraction) for note in notes[number - 1]]
-    return found
+                for gene, change, effect in notes[number - 1]:
+                    rows.append(
+                        f"{sample}\t{stem}\t{gene}\t{change}\t{effect}\t{genotype}\t{depth}\t{fraction}\t{passed}"
+                    )
+    return _Line(rows, None, annotated, bad)
 
 
-def _unread(header: _Header, genes: Sequence[str]) -> list[_Row]:
-    return [(who, Annotation(gene, "", UNREAD), "", "", "") for who in header.names for gene in genes]
+def _unread(header: _Header, stem: str, genes: Sequence[str]) -> list[str]:
+    return ["\t".join((who, stem, gene, "", UNREAD, *[""] * 4)) for who in header.names for gene in genes]
 
 
 def _merged(own: list[Annotation], known: list[Annotation]) -> list[Annotation]:

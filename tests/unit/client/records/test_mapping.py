@@ -30,12 +30,12 @@ def parsed(text: str) -> Mapping:
     return parse_mapping(text.encode(), where="map.toml")
 
 
-@pytest.mark.parametrize("name", ["hospital", "flat"])
+@pytest.mark.parametrize("name", ["hospital", "flat", "reports"])
 def test_the_examples_of_the_documentation_are_valid(repository: Path, name: str) -> None:
     text = (repository / "docs" / "mapping.md").read_text(encoding="utf-8")
     found = re.search(rf"<!-- example: {name} -->\n```toml\n(.*?)```", text, re.DOTALL)
     assert found is not None
-    assert parse_mapping(found[1].encode(), where=name).calendar == (name == "hospital")
+    assert parse_mapping(found[1].encode(), where=name).calendar == (name != "flat")
 
 
 def test_every_key_of_a_file_a_cell_and_a_day_is_documented(repository: Path) -> None:
