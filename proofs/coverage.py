@@ -220,7 +220,7 @@ class Lines:
             told = found.estimates.get(name)
             values, unit = np.array([told.value if told else 1.0]), told.unit if told else ""
         if unit == "probability":
-            return whole * np.minimum(values, 1 - values)
+            return np.asarray(whole * np.minimum(values, 1 - values), dtype=np.float64)
         return np.full(len(values), whole)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -15,8 +13,8 @@ from proofs.coverage_draws import MEASURED, codes, sites, status
 
 Array = NDArray[np.float64]
 CAP = 40_000.0
-FIRST_DAY, CHANGE = 20_089.0, 20_270.0
-"""2025-01-01 and 2025-07-01, in days since 1970-01-01."""
+CHANGE = 20_270.0
+"""2025-07-01, in days since 1970-01-01."""
 
 
 def _sex(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
@@ -76,8 +74,8 @@ def _between_fences(stratum: Stratum, name: str) -> Truth | None:
     for theta, weight in weights.items():
         mass = special.gammainc(2.0, high / theta) - special.gammainc(2.0, max(low, 0.0) / theta)
         first = special.gammainc(3.0, high / theta) - special.gammainc(3.0, max(low, 0.0) / theta)
-        inside += weight * mass
-        total += weight * 2.0 * theta * first
+        inside += float(weight * mass)
+        total += float(weight * 2.0 * theta * first)
     return 1 - inside if name == "trimmed" else total / inside
 
 
@@ -102,7 +100,9 @@ def _visits(rng: np.random.Generator, n: int) -> Drawn:
     visits = np.minimum(rng.poisson(0.5 + 0.6 * (reasons > 0), n), 6)
     return Drawn(
         Cohort(
-            n, {"sex": _sex(rng, n)}, {"visits": _missing(rng, visits * 1.0, 0.05), "reasons": reasons * 1.0}
+            n,
+            {"sex": _sex(rng, n)},
+            {"visits": _missing(rng, visits.astype(float), 0.05), "reasons": reasons.astype(float)},
         )
     )
 
@@ -116,7 +116,8 @@ def _days(rng: np.random.Generator, n: int, shares: Array | None = None) -> tupl
     """Calendar days of 2025 and their months; months have the same number of patients, or these shares."""
     starts = np.arange("2025-01", "2026-02", dtype="datetime64[M]").astype("datetime64[D]").astype(np.int64)
     month = codes(rng, n, tuple(shares if shares is not None else np.full(12, 1 / 12)))
-    return starts[month] + np.floor(rng.random(n) * (starts[month + 1] - starts[month])), month
+    within = np.floor(rng.random(n) * (starts[month + 1] - starts[month]))
+    return np.asarray(starts[month] + within, dtype=np.float64), month
 
 
 def _season(month: Array) -> Array:
@@ -125,7 +126,11 @@ def _season(month: Array) -> Array:
 
 def _monthly(rng: np.random.Generator, n: int) -> Drawn:
     day, month = _days(rng, n)
-    return Drawn(Cohort(n, numbers={"started": day, "score": _season(month * 1.0) + rng.normal(0.0, 1.0, n)}))
+    return Drawn(
+        Cohort(
+            n, numbers={"started": day, "score": _season(month.astype(np.float64)) + rng.normal(0.0, 1.0, n)}
+        )
+    )
 
 
 def _monthly_truth(stratum: Stratum, name: str) -> Truth | None:
@@ -143,7 +148,10 @@ def _segments(t: Array) -> Array:
 def _interrupted(rng: np.random.Generator, n: int) -> Drawn:
     day, month = _days(rng, n)
     return Drawn(
-        Cohort(n, numbers={"started": day, "score": _segments(month * 1.0) + rng.normal(0.0, 1.0, n)})
+        Cohort(
+            n,
+            numbers={"started": day, "score": _segments(month.astype(np.float64)) + rng.normal(0.0, 1.0, n)},
+        )
     )
 
 
@@ -154,15 +162,6 @@ def _interrupted_truth(stratum: Stratum, name: str) -> Truth | None:
         "expected without the change": lambda t: -0.3 + SLOPE * t,
     }  # fmt: skip
     return planted.get(name)
-
-
-MONTHLY_SHARES = (1.0 + 0.03 * np.arange(12) + 0.3 * (np.arange(12) >= 6)) / 15.78
-
-
-def _arrivals(rng: np.random.Generator, n: int) -> Drawn:
-    """As many patients as a year brings: their number is Poisson."""
-    seen = max(int(rng.poisson(n)), 1)
-    return Drawn(Cohort(seen, numbers={"started": _days(rng, seen, MONTHLY_SHARES)[0]}))
 
 
 def _differences(rng: np.random.Generator, n: int) -> Drawn:
@@ -205,7 +204,8 @@ def _checked(rng: np.random.Generator, n: int) -> Drawn:
     sex = np.where(egfr == 0, np.minimum(sex, codes(rng, n, (0.4, 0.6))), sex)
     return Drawn(
         Cohort(
-            n, {"egfr": egfr, "sex": np.where(rng.random(n) < 0.05, -1, sex)}, {"age": _missing(rng, age, 0.06)},
+            n, {"egfr": egfr, "sex": np.where(rng.random(n) < 0.05, -1, sex)},
+            {"age": _missing(rng, age, 0.06)},
             {"response": BinaryOutcome(status(rng, np.full(n, 0.3), 0.12))},
             lost=lost,
         )
@@ -303,5 +303,3 @@ WORLDS = (
     ),
 )
 """Every world of these kinds."""
-
-__all__ = ["FIRST_DAY", "MONTHLY_SHARES", "WORLDS", "math"]

@@ -77,10 +77,12 @@ def _numbers(rng: np.random.Generator, n: int) -> Drawn:
     x = np.column_stack([np.ones(n), age, arm * 1.0])
 
     def eta(table: dict[str, float]) -> Array:
-        return x @ np.array([table["intercept"], table["age"], table["arm=treated"]])
+        return np.asarray(
+            x @ np.array([table["intercept"], table["age"], table["arm=treated"]]), dtype=np.float64
+        )
 
     score = eta(LINEAR) + rng.normal(0.0, 0.8, n)
-    visits = rng.poisson(np.exp(eta(POISSON))) * 1.0
+    visits = rng.poisson(np.exp(eta(POISSON))).astype(np.float64)
     cost = rng.gamma(4.0, np.exp(eta(GAMMA)) / 4.0)
     return Drawn(Cohort(n, {"arm": arm}, {"age": age, "score": score, "visits": visits, "cost": cost}))
 
@@ -157,7 +159,8 @@ def _effect(stratum: Stratum, name: str) -> Truth | None:
         ("all", "mean if treated"): IF_CONTROL + EFFECT, ("all", "ratio"): 1 + EFFECT / IF_CONTROL,
         ("all", "ratio, calibrated by negative controls"): 1 + EFFECT / IF_CONTROL,
         ("all", "E-value"): evalue(1 + EFFECT / IF_CONTROL),
-        ("sex=female", "effect"): WOMEN, ("sex=male", "effect"): MEN, ("sex=male", "interaction"): MEN - WOMEN,
+        ("sex=female", "effect"): WOMEN, ("sex=male", "effect"): MEN,
+        ("sex=male", "interaction"): MEN - WOMEN,
         ("negative controls", "bias of the log ratio"): 0.0,
     }  # fmt: skip
     return planted.get((stratum.name, name))
@@ -166,7 +169,8 @@ def _effect(stratum: Stratum, name: str) -> Truth | None:
 def _effect_on_cost(stratum: Stratum, name: str) -> Truth | None:
     control = 12_000 + 2_500 * 0.4 * (0.45 - 0.5)
     planted = {
-        ("all", "effect"): 3_000.0, ("all", "mean if control"): control, ("all", "mean if treated"): control + 3_000,
+        ("all", "effect"): 3_000.0, ("all", "mean if control"): control,
+        ("all", "mean if treated"): control + 3_000,
         ("all", "ratio"): 1 + 3_000 / control,
     }  # fmt: skip
     return planted.get((stratum.name, name))
@@ -177,7 +181,7 @@ def _timed(rng: np.random.Generator, n: int) -> Drawn:
 
     def draw(m: int) -> tuple[Array, Codes]:
         sex = codes(rng, m, (0.55, 0.45))
-        arm = (rng.random(m) < _expit(0.5 - 1.0 * sex)).astype(np.int64)
+        arm = (rng.random(m) < _expit(0.5 - sex.astype(np.float64))).astype(np.int64)
         return rng.exponential(MEAN_TIMES[sex, arm]), sex * 2 + arm
 
     entry, time, label = late_entry(rng, n, draw)
@@ -198,7 +202,7 @@ def _restricted(sex: int, arm: int) -> float:
 def _times(rng: np.random.Generator, n: int) -> Drawn:
     """The same without late entry."""
     sex = codes(rng, n, (0.55, 0.45))
-    arm = (rng.random(n) < _expit(0.5 - 1.0 * sex)).astype(np.int64)
+    arm = (rng.random(n) < _expit(0.5 - sex.astype(np.float64))).astype(np.int64)
     return Drawn(
         Cohort(
             n,
@@ -338,7 +342,8 @@ WORLDS = (
     World(
         "treatment_effect",
         "on a share, confounded",
-        f'outcome = "response"\n{ARMS}covariates = ["age", "sex"]\nsubgroups = ["sex"]\nmultiplicity = "none"\n'
+        f'outcome = "response"\n{ARMS}covariates = ["age", "sex"]\nsubgroups = ["sex"]\n'
+        'multiplicity = "none"\n'
         f"negative_controls = [{NEVER}]\n{ADULTS}",
         MEASURED,
         _confounded,

@@ -1,4 +1,4 @@
-"""Worlds of the questions about time: survival, tests, competing events, rates, milestones, models of a hazard.
+"""Worlds of the questions about time: survival, tests, competing events, rates, milestones, hazards.
 
 Late entry is planted wherever a question can have it; `NAIVE` ignores it, and is only shown to fail.
 """
@@ -25,7 +25,7 @@ def _alive(group: str, t: Array) -> Array:
     """Exponential survival of a group, or of both together."""
     if group in RATES:
         return np.exp(-RATES[group] * t)
-    return np.sum([SHARES[g] * np.exp(-RATES[g] * t) for g in RATES], axis=0)
+    return np.asarray(sum(SHARES[g] * np.exp(-RATES[g] * t) for g in RATES), dtype=np.float64)
 
 
 @cache
@@ -71,7 +71,7 @@ def _survival_days(stratum: Stratum, name: str) -> Truth | None:
         name == "restricted mean"
     ):  # on a daily grid the area under steps: a death on day j counts until its end
         days = np.arange(1, 120)
-        return float(1 + _alive(stratum.name, days * 1.0).sum())
+        return float(1 + _alive(stratum.name, days.astype(np.float64)).sum())
     return _survival(stratum, name)
 
 
@@ -141,7 +141,7 @@ def _rate(stratum: Stratum, name: str) -> Truth | None:
 
 def _instalments(rng: np.random.Generator, n: int) -> Drawn:
     seen = followed(rng, np.zeros(n), rng.exponential(500.0, n), least=60.0, most=500.0)
-    started = rng.integers(20_089, 20_454, n) * 1.0
+    started = rng.integers(20_089, 20_454, n).astype(np.float64)
     return Drawn(
         Cohort(
             n, {"sex": codes(rng, n, (0.04, 0.56, 0.4), -1)}, {"started": started}, survival={"os_zero": seen}
@@ -224,6 +224,7 @@ def _tested(rng: np.random.Generator, n: int) -> Drawn:
 
 
 def _tested_truth(stratum: Stratum, name: str) -> Truth | None:
+    del stratum
     if name == "hazard ratio":
         return 1.0
     if name == "events above expected":

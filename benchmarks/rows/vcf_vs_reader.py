@@ -1,9 +1,9 @@
 """A VEP-annotated VCF into the site's store, beside a bare loop of cyvcf2 over the same fields.
 
 The loop reads what we read: chromosome, position, alleles, filter, genotype, depth, reads of each allele, and
-the transcripts of CSQ cut into columns. It keeps none of it; ours chooses the transcript, names the variant in
-the catalogue, checks everything and writes the store. ``python -m benchmarks.rows.vcf_vs_reader 5000000``
-measures another number of lines.
+the transcripts of CSQ cut into columns. It keeps none of it; ours chooses the transcript, names the variant
+in the catalogue, checks everything and writes the store. Both are CPU seconds of the process, all threads.
+``python -m benchmarks.rows.vcf_vs_reader 5000000`` measures another number of lines.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import cyvcf2
 import numpy as np
 
 from benchmarks.row import Row
 from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import parse_mapping
 
-AT_LEAST = 0.0
+AT_LEAST = 0.01  # less is better; the bar is the next line
 RATIO_AT_MOST = 2.0
 LINES = 300_000
 RUNS = 1
@@ -65,9 +64,11 @@ def write(path: Path, lines: int, rng: np.random.Generator) -> None:
         for at, (gene, codon, old, new, base, kept, reads) in zip(where, draws, strict=True):
             alternative = "CGT"[base]
             csq = ",".join(
-                f"{alternative}|missense_variant|MODERATE|GENE{gene}|ENSG{gene:011}|Transcript|ENST{gene:010}{k}|"
+                f"{alternative}|missense_variant|MODERATE|GENE{gene}|ENSG{gene:011}|Transcript|"
+                f"ENST{gene:010}{k}|"
                 f"protein_coding|{1 + codon % 20}/28||ENST{gene:010}{k}.3:c.{codon * 3}A>{alternative}|"
-                f"ENSP{gene:010}{k}.2:p.{RESIDUES[old]}{codon + 1}{RESIDUES[new]}|{codon * 3 + 200}|{codon * 3}|"
+                f"ENSP{gene:010}{k}.2:p.{RESIDUES[old]}{codon + 1}{RESIDUES[new]}|"
+                f"{codon * 3 + 200}|{codon * 3}|"
                 f"{codon}|L/R|cTg/cGg|||1||HGNC|HGNC:{gene}|{'YES' if k == 0 else ''}"
                 for k in range(3)
             )
@@ -79,6 +80,8 @@ def write(path: Path, lines: int, rng: np.random.Generator) -> None:
 
 def bare(path: Path) -> int:
     """Read every field with cyvcf2; return the number of lines."""
+    import cyvcf2  # only who runs this row has it
+
     lines = 0
     for record in cyvcf2.VCF(str(path)):
         fields = (
@@ -115,9 +118,10 @@ def measure(folder: Path, lines: int = LINES) -> Row:
         if not counted == report.files[1].rows == lines:
             raise RuntimeError(f"{lines} lines, cyvcf2 read {counted}, ours {report.files[1].rows}")
     how = (
-        f"{lines:,} lines of a VEP-annotated VCF, one sample, three transcripts a line: ours from the file to the "
-        f"store, beside a bare loop of cyvcf2 {version('cyvcf2')} that reads the same fields and keeps none; "
-        f"fastest of {len(ours)} in turns"
+        f"{lines:,} lines of a VEP-annotated VCF, one sample, three transcripts a line: from the file "
+        f"to the store, beside a bare loop of cyvcf2 {version('cyvcf2')} that reads the same fields and "
+        "keeps none; "
+        "CPU seconds of all threads"
     )
     return Row(ours=min(ours), other=min(theirs), ratio=min(ours) / min(theirs), unit="s", how=how)
 

@@ -1,7 +1,7 @@
 """Coverage of every interval that a conclusion prints, under noise: a thousand studies of each setting.
 
-`proofs.coverage` has how an interval is counted, ``proofs.coverage_described``, ``_times`` and ``_effects`` the
-worlds, `proofs.coverage_page` what is promised. Two processes share the replications of a step.
+`proofs.coverage` has how an interval is counted, ``proofs.coverage_described``, ``_times`` and ``_effects``
+the worlds, `proofs.coverage_page` what is promised. Two processes share the replications of a step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from itertools import product
 
 import numpy as np
-import threadpoolctl
+import threadpoolctl  # type: ignore[import-untyped]  # it has no types
 
 from fedvalue.study.schema import KINDS
 from proofs import coverage_described, coverage_effects, coverage_times
@@ -26,9 +26,9 @@ from proofs.harness import Found, Report
 TITLE = "How often intervals hold the truth, with the privacy noise in them and without"
 PAGE = "docs/evidence/coverage.md"
 SOURCES = (
-    "core/fedvalue/analyses", "core/fedvalue/planning/plan.py", "core/fedvalue/privacy", "core/fedvalue/study",
-    "proofs/coverage.py", "proofs/coverage_draws.py", "proofs/coverage_described.py", "proofs/coverage_times.py",
-    "proofs/coverage_effects.py", "proofs/coverage_page.py",
+    "core/fedvalue/analyses", "core/fedvalue/planning/plan.py", "core/fedvalue/privacy",
+    "core/fedvalue/study", "proofs/coverage.py", "proofs/coverage_draws.py", "proofs/coverage_described.py",
+    "proofs/coverage_times.py", "proofs/coverage_effects.py", "proofs/coverage_page.py",
 )  # fmt: skip
 
 WORLDS: tuple[World, ...] = (*coverage_described.WORLDS, *coverage_times.WORLDS, *coverage_effects.WORLDS)
@@ -48,8 +48,10 @@ def without_worlds(kinds: Iterable[str]) -> list[str]:
     ]
 
 
-def covered(number: int, *, world: World | None = None, replications: int | None = None, many: int | None = None,
-            processes: int = PROCESSES) -> Found:  # fmt: skip
+def covered(
+    number: int, *, world: World | None = None, replications: int | None = None, many: int | None = None,
+    processes: int = PROCESSES,
+) -> Found:  # fmt: skip
     """Study one world: noise counted at every size and budget, and left out at the smallest of both.
 
     Args:
@@ -87,7 +89,8 @@ def covered(number: int, *, world: World | None = None, replications: int | None
         ignored, _ = _run(lines, size, (epsilon,), min(runs, SHOWN), seed + 2, processes, counted=False)
         ignoring = _rows(lines, size, epsilon, ignored[epsilon], min(runs, SHOWN))
     return {
-        "kind": chosen.kind, "name": chosen.name, "rows": rows, "ignoring": ignoring, "untold": sorted(untold),
+        "kind": chosen.kind, "name": chosen.name, "rows": rows, "ignoring": ignoring,
+        "untold": sorted(untold),
         "patients": list(chosen.sizes), "epsilons": list(chosen.epsilons), "replications": runs,
     }  # fmt: skip
 

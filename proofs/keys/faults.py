@@ -91,7 +91,7 @@ def machine() -> Found:
 def _clock(found: Scene, shift: str) -> Row:
     """Run a study while one site's clock is wrong."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    name = f"clock{shift}"
+    name = "clock-10-min-" + ("ahead" if shift.startswith("+") else "behind")
     if library is None:
         return {"fault": name, "outcome": "not run: there is no libfaketime here", "broken": []}
     site = found.rng.choice(found.sites)

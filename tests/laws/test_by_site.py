@@ -56,7 +56,7 @@ def test_random_effects_by_hand() -> None:
     assert found.between**2 == pytest.approx(np.var(values, ddof=1) - 0.5)
     # t with 3 degrees of freedom 3.182, standard error the root of (14/3)/4
     assert found.half == pytest.approx(3.1824463 * (14 / 3 / 4) ** 0.5)
-    # 14 over the variance has a chi-square distribution on 3 degrees of freedom, so that a new site's distance
+    # 14 over the variance has a chi-square distribution on 3 degrees of freedom, so a new site's distance
     # is t with 3 degrees, 3.182, times the root of (14/3) (1 + 1/4), if the sites' own errors are nothing;
     # fifty points stand for the distribution and cut its tail
     exact = between_sites(values, np.full(4, 1e-6))

@@ -10,7 +10,6 @@ from lifelines.datasets import load_lung
 from fedvalue.simulation import PooledTable, run
 from fedvalue.study.file import parse
 
-
 pytestmark = [
     pytest.mark.usefixtures("load_once"),
     pytest.mark.filterwarnings("ignore:UnsafeExactSum adds no noise"),

@@ -14,7 +14,6 @@ from fedvalue.analyses.estimate import Conclusion
 from fedvalue.simulation import PooledTable, Simulation, run
 from fedvalue.study.file import parse
 
-
 HERE = Path(__file__).parent
 LUAD_GRID = "2500 days"
 

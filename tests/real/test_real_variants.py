@@ -70,12 +70,13 @@ def test_genotypes_and_depths_agree_with_a_bare_reader(
             for sample in record.samples.values():
                 alleles = [allele for allele in sample["GT"] if allele is not None]
                 if any(alleles):
-                    depth = sample["DP"] if "DP" in sample else None
+                    depth = sample.get("DP")
                     expected.add((sample.name, f"G{record.chrom}-{record.pos}", depth))
     pysam.set_verbosity(loud)
     text, samples = with_gene_of_the_place(path)
     found = rows(
-        room(tmp_path, text, samples), tmp_path, "SELECT DISTINCT patient_id, gene, depth FROM variant WHERE gene LIKE 'G%-%'",
+        room(tmp_path, text, samples), tmp_path, "SELECT DISTINCT patient_id, gene, depth FROM variant "
+        "WHERE gene LIKE 'G%-%'",
         "only_passing = false",
     )  # fmt: skip
     ours = {(who, gene, depth) for who, gene, depth in found}

@@ -304,9 +304,8 @@ def _overlap(found: Found) -> tuple[dict[str, Series], Estimate | None]:
             continue
         shares = [share(float(v), whole, block.variance, inside=1, cells=bins) for v in counts]
         series[name] = Series(
+            # without an interval: the tenth of a patient turns with the fitted model, whose error is large
             x=middles, x_unit="propensity", values=tuple(s.value for s in shares), unit="probability",
-            lower=tuple(s.lower or 0.0 for s in shares),
-            upper=tuple(1.0 if s.upper is None else s.upper for s in shares),
             sampling_variance=tuple(s.sampling_variance for s in shares),
             privacy_variance=tuple(s.privacy_variance for s in shares),
         )  # fmt: skip

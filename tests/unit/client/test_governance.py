@@ -158,8 +158,8 @@ def test_what_the_policy_allows_passes() -> None:
 def test_what_the_policy_does_not_allow_is_refused_by_its_line(
     change: dict[str, object], text: str, exact: bool, line: str, said: str
 ) -> None:
+    clear = exact is False or "simulation" in change
     with pytest.raises(PolicyForbids) as refused:
-        clear = exact is False or "simulation" in change
         require(POLICY.model_copy(update=change), study(text=text), clear_sum=clear, exact=exact)
     assert said in refused.value.what
     assert refused.value.where == f"policy.toml {line}"

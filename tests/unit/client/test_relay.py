@@ -137,7 +137,7 @@ def test_no_text_of_an_error_comes_back(short: Path) -> None:
 def test_the_client_app_finds_the_socket_in_the_home_or_where_it_is_told(socket: Path) -> None:
     content = Wire.pack(StepRequest("keys", b""))
     for config in ({SITE_HOME: str(socket.parent)}, {SITE_HOME: "/nowhere", SITE_SOCKET: str(socket)}):
-        context = Context(run_id=1, node_id=2, node_config=config, state=RecordDict(), run_config={})
+        context = Context(run_id=1, node_id=2, node_config={**config}, state=RecordDict(), run_config={})
         assert Wire.reply(over_socket(context)(STEP, content)) == StepReply(b"keys")
     node = LocalNode(app, {SITE_HOME: str(socket.parent)})
     with LocalGrid({2: node}) as grid:

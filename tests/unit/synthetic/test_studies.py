@@ -106,6 +106,7 @@ def test_the_typical_answer_meets_the_packaged_standard() -> None:
     assert threshold is not None
     assert isinstance(endpoint, Binary)
     assert endpoint.window[1] == window
+    assert standard.metric is not None
     assert endpoint.missing == standard.metric.missing
     assert endpoint.method in standard.metric.methods
     theta, error, _ = error_of_the_mutated(demo_world(), study)

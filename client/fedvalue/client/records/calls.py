@@ -108,11 +108,10 @@ def depth_and_fraction(
     if keys.plain and keys.ad is not None and keys.dp is not None:
         try:
             counts = [int(one) for one in values[keys.ad].split(",")]
-            whole, total = sum(counts), int(values[keys.dp])
-            own = counts[number]
-            if len(counts) == len(alternatives) + 1 and 0 <= own <= whole < _MOST_READS > total >= 0 < whole:
-                if min(counts) >= 0:
-                    return str(total), f"{own / whole:.6g}"
+            whole, reads_in_all, own = sum(counts), int(values[keys.dp]), counts[number]
+            sound = 0 <= own <= whole < _MOST_READS > reads_in_all >= 0 < whole and min(counts) >= 0
+            if sound and len(counts) == len(alternatives) + 1:
+                return str(reads_in_all), f"{own / whole:.6g}"
         except (ValueError, IndexError):
             pass  # a cell that is none: looked at one by one below
     reads = _numbers(_cell(values, keys.ad))

@@ -31,7 +31,7 @@ from fedvalue.client.running.settings import (
     status_address,
 )
 from fedvalue.client.running.supervisor import Part, Supervisor
-from fedvalue.client.running.watched import DECLARED, ready, supernode_ready, worker_ready
+from fedvalue.client.running.watched import DECLARED, ready, supernode_gave_up, supernode_ready, worker_ready
 from fedvalue.client.serve import keep_secrets_in_memory
 from fedvalue.errors import FedValueError, LedgerBusy, OutputError, StudyInvalid
 from fedvalue.operations import logs
@@ -122,7 +122,14 @@ def parts_of(
     inside = {name: value for name, value in environment.items() if name not in PROXIES}
     return (
         node,
-        Part(SUPERNODE, _supernode(flower, folder), outside, supernode_ready, ours=False),
+        Part(
+            SUPERNODE,
+            _supernode(flower, folder),
+            outside,
+            supernode_ready,
+            ours=False,
+            gave_up=supernode_gave_up,
+        ),
         Part(
             WORKER, (*words, "fedvalue.client.running.worker", str(folder), str(socket)), inside, worker_ready
         ),

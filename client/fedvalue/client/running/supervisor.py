@@ -46,6 +46,8 @@ class Part:
       stdin: Bytes that it reads from standard input, such as a passphrase: in no file and no argument.
       ours: True if it prints our log lines.
       grace: Seconds that it gets to end by itself.
+      gave_up: Tells from one of its lines that it will do nothing more, though it runs; it is then killed and
+        started again as if it had died.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Part:
     stdin: bytes = field(default=b"", repr=False)
     ours: bool = True
     grace: float = 8.0
+    gave_up: Callable[[Mapping[str, object]], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +251,8 @@ class Supervisor:
             with self._lock:
                 each.ready = True
         self._said(each.part.name, said)
+        if each.process is not None and each.part.gave_up is not None and each.part.gave_up(said):
+            each.process.kill()  # `_look` sees its end
 
 
 def _ended(pid: int) -> bool:

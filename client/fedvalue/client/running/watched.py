@@ -55,6 +55,14 @@ def worker_ready(said: Mapping[str, object]) -> bool:
     return said.get("event") == "worker ready"
 
 
+def supernode_gave_up(said: Mapping[str, object]) -> bool:
+    """Tell from a line of the SuperNode that it will not dial again, though its process stays (flwr 1.41).
+
+    It takes a connection that a proxy or gate closes during the TLS handshake for a wrong certificate.
+    """
+    return "Giving up reconnection" in str(said.get("text", ""))
+
+
 def supernode_ready(said: Mapping[str, object]) -> bool:
     """Tell from a line of the SuperNode that the SuperLink knows it (flwr 1.41)."""
     return "SuperNode ID:" in str(said.get("text", ""))

@@ -20,6 +20,8 @@ CALLS = (
     + PEOPLE
     + '[[variant]]\nfile = "calls"\ntested = "listed"\n'
 )
+LEVELS = '["mutated", "wild type", "not tested"]'
+FINER = '["mutated", "wild type", "not tested", "not readable"]'
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\tb\n"
 HEAD38 = "##fileformat=VCFv4.3\n##reference=GRCh38\n" + COLUMNS
 OS = """
@@ -70,7 +72,8 @@ def test_the_two_builds_differ_by_one_offset_in_each_gene_and_lie_inside_its_chr
 
 
 def test_coding_exons_of_the_brca_genes_are_as_long_as_their_proteins() -> None:
-    # BRCA1 NM_007294: 1,863 amino acids and a stop: 1,864 x 3 = 5,592 bases. BRCA2 NM_000059: 3,419 x 3 = 10,257.
+    # BRCA1 NM_007294: 1,863 amino acids and a stop: 1,864 x 3 = 5,592 bases.
+    # BRCA2 NM_000059: 3,419 x 3 = 10,257.
     for gene, bases in (("BRCA1", 5592), ("BRCA2", 10257)):
         entry = next(one for one in actionable().genes[gene].entries if one.name == "truncating")
         for build in BUILDS:
@@ -131,12 +134,12 @@ def test_a_vcf_without_genes_is_read_by_position_and_judged_for_the_catalogue_al
     found = desk.build(
         """
         [variables]
-        named = { variant = { gene = "EGFR", classes = ["L858R", "ex19del"] }, levels = ["mutated", "wild type", "not tested"] }
-        whole = { variant = { gene = "EGFR" }, levels = ["mutated", "wild type", "not tested"] }
-        finer = { variant = { gene = "EGFR" }, levels = ["mutated", "wild type", "not tested", "not readable"] }
-        alk = { variant = { gene = "ALK", classes = ["fusion"] }, levels = ["mutated", "wild type", "not tested"] }
-        tp53 = { variant = { gene = "TP53" }, levels = ["mutated", "wild type", "not tested"] }
-        """
+        named = { variant = { gene = "EGFR", classes = ["L858R", "ex19del"] }, levels = LEVELS }
+        whole = { variant = { gene = "EGFR" }, levels = LEVELS }
+        finer = { variant = { gene = "EGFR" }, levels = FINER }
+        alk = { variant = { gene = "ALK", classes = ["fusion"] }, levels = LEVELS }
+        tp53 = { variant = { gene = "TP53" }, levels = LEVELS }
+        """.replace("LEVELS", LEVELS).replace("FINER", FINER)
     ).cohort.categories
     assert found["named"].tolist() == [0, 1]
     assert found["whole"].tolist() == [0, -1]  # b may have what the catalogue does not know
@@ -148,7 +151,9 @@ def test_a_vcf_without_genes_is_read_by_position_and_judged_for_the_catalogue_al
 def test_a_vcf_without_genes_and_without_a_build_makes_nobody_wild_type(desk: Desk) -> None:
     text = "##fileformat=VCFv4.3\n" + COLUMNS + row("chr7", "55191822 T>G", "0/1", "0/0")
     loaded(desk, text)
-    levels = '[variables]\negfr = { variant = { gene = "EGFR", classes = ["L858R"] }, levels = ["mutated", "wild type", "not tested"] }'
+    levels = (
+        f'[variables]\negfr = {{ variant = {{ gene = "EGFR", classes = ["L858R"] }}, levels = {LEVELS} }}'
+    )
     assert desk.build(levels).cohort.categories["egfr"].tolist() == [-1, -1]
     loaded(desk, text, 'build = "GRCh38"')
     assert desk.build(levels).cohort.categories["egfr"].tolist() == [0, 1]
@@ -181,7 +186,10 @@ def test_a_reference_base_of_another_build_leaves_the_gene_unknown(desk: Desk) -
 
 def test_a_maf_of_another_build_is_refused_and_single_rows_are_counted(desk: Desk) -> None:
     desk.write(people="id\na\nb\n")
-    head = "Hugo_Symbol\tNCBI_Build\tVariant_Classification\tTumor_Sample_Barcode\tHGVSp_Short\tt_depth\tt_alt_count\n"
+    head = (
+        "Hugo_Symbol NCBI_Build Variant_Classification Tumor_Sample_Barcode HGVSp_Short t_depth t_alt_count\n"
+    )
+    head = head.replace(" ", "\t")
     rows = [
         "EGFR\t37\tMissense_Mutation\ta\tp.L858R\t80\t20\n",
         "KRAS\tGRCh38\tMissense_Mutation\tb\tp.G12C\t.\t3\n",
@@ -241,7 +249,8 @@ def test_an_annotated_file_has_names_where_the_annotation_has_none(desk: Desk) -
     # rs7903146 lies in an intron: the annotation has no protein change, the catalogue has a name.
     info = "GENE=TCF7L2;EFFECT=intron_variant"
     loaded(desk, HEAD38 + row("chr10", "112998590 C>T", "0/1", "1/1", info=info))
-    study = '[variables]\nrisk = { variant = { gene = "TCF7L2", classes = ["rs7903146"] }, levels = ["mutated", "wild type", "not tested"] }'
+    study = '[variables]\nrisk = { variant = { gene = "TCF7L2", classes = ["rs7903146"] }, levels = LEVELS }'
+    study = study.replace("LEVELS", LEVELS)
     assert desk.build(study).cohort.categories["risk"].tolist() == [0, 0]
 
 

@@ -18,7 +18,10 @@ REPORTS = (
     'patient_id = "id"\ntext = "result"\n'
 )
 LEVELS = '["mutated", "wild type", "not tested"]'
-FINER = '["mutated", "wild type", "not tested", "unknown significance", "not readable", "failed sample", "not reported", "not covered"]'
+FINER = (
+    '["mutated", "wild type", "not tested", "unknown significance", "not readable", "failed sample", '
+    '"not reported", "not covered"]'
+)
 OS = """
 [files.times]
 path = "times.csv"
@@ -117,7 +120,8 @@ def test_her2_negative_may_be_of_the_protein() -> None:
 
 
 @given(st.sampled_from([(g, e.change) for g, x in actionable().genes.items() for e in x.entries if e.change]),
-       st.sampled_from(["{}", "p.{}", "P.({})", " {} ", "{} detected", "{} mutation", "{}!"]), st.booleans())  # fmt: skip
+       st.sampled_from(["{}", "p.{}", "P.({})", " {} ", "{} detected", "{} mutation", "{}!"]),
+       st.booleans())  # fmt: skip
 def test_every_protein_change_of_the_catalogue_is_known_in_any_spelling(
     known: tuple[str, str], form: str, upper: bool
 ) -> None:
@@ -129,8 +133,12 @@ def test_every_protein_change_of_the_catalogue_is_known_in_any_spelling(
     ]
 
 
-WORDS = ["EGFR", "KRAS", "ALK", "L858R", "G12C", "wild type", "negative", "not detected", "detected", "no", "except",
-         "VUS", "failed", "not tested", "suspected", ",", ";", "and", "fusion", "未检出", "阳性", "mutation", "*1/*1"]  # fmt: skip
+WORDS = [
+    "EGFR", "KRAS", "ALK", "L858R", "G12C", "wild type", "negative", "not detected", "detected",
+    "no",
+    "except", "VUS", "failed", "not tested", "suspected", ",", ";", "and", "fusion", "未检出", "阳性",
+    "mutation", "*1/*1",
+]  # fmt: skip
 
 
 @given(st.one_of(st.text(max_size=80), st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)),
@@ -281,11 +289,15 @@ def test_a_test_and_a_panel_may_say_why_there_is_no_result(desk: Desk) -> None:
     desk.write(people="id,ALK\na,0\nb,vus\nc,qns\n", tests="id,what\na,done\nb,bad\nc,huh\n")
     desk.load(
         PEOPLE + '[files.tests]\npath = "tests.csv"\n[[panel]]\nfile = "people"\npatient_id = "id"\n'
-        'genes = { ALK = "ALK" }\ncodes = { "0" = "wild type", vus = "unknown significance", qns = "failed sample" }\n'
+        'genes = { ALK = "ALK" }\ncodes = { "0" = "wild type", vus = "unknown significance", '
+        'qns = "failed sample" }\n'
         '[[test]]\nfile = "tests"\npatient_id = "id"\ngenes = ["EGFR"]\nassay = { constant = "v3" }\n'
         'status = { column = "what", codes = { done = "tested", bad = "failed sample" } }\n' + OS
     )  # fmt: skip
-    levels = f'[variables]\negfr = {{ variant = {{ gene = "EGFR" }}, levels = {FINER} }}\nalk = {{ variant = {{ gene = "ALK" }}, levels = {FINER} }}\n'
+    levels = "[variables]\n" + "".join(
+        f'{gene.lower()} = {{ variant = {{ gene = "{gene}" }}, levels = {FINER} }}\n'
+        for gene in ("EGFR", "ALK")
+    )
     found = desk.build(levels).cohort.categories
     assert found["egfr"].tolist() == [1, 5, 4]  # an unknown word for what became of it: not readable
     assert found["alk"].tolist() == [1, 3, 5]

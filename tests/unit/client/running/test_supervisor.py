@@ -160,3 +160,18 @@ def test_parts_end_with_a_supervisor_that_is_killed() -> None:
         supervisor.kill()
         supervisor.wait()
     assert all_gone(pids)
+
+
+def test_a_part_that_gives_up_but_stays_is_killed_and_started_again() -> None:
+    # Flower's SuperNode does so behind a gate whose other side is away: it runs on and never dials again.
+    running = run_until(
+        (
+            part(
+                "echo Giving up; exec sleep 600",
+                ours=False,
+                gave_up=lambda said: said.get("text") == "Giving up",
+            ),
+        ),
+        lambda it: len(it.events("part died")) >= 2,
+    )
+    assert {event["exit"] for event in running.events("part died")} == {-signal.SIGKILL}
