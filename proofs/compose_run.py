@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -76,6 +77,7 @@ class Services:
         for service in reversed(list(self.running)):
             self.stop(service)
         self._stack.close()
+        shutil.rmtree(self._scratch)  # nothing is mounted there outside of the services' own namespaces
 
     def _namespace(self, name: str) -> None:
         _ip("netns", "add", name)
