@@ -1,4 +1,4 @@
-"""Commands that write pages: a budget impact, costs of sub-groups, a report of evidence with decisions."""
+"""Commands that write pages: budget impact, sub-groups, institutions, options, evidence with decisions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from fedvalue.evidence import sealing
 from fedvalue.payment.decision import load_decision
 from fedvalue.payment.fund.what_if import answer
 from fedvalue.server.reports import page, sheet
-from fedvalue.server.reports.payment.desk import costs_sheet, read_costs
+from fedvalue.server.reports.payment.desk import (
+    Missing,
+    costs_sheet,
+    frontier_sheet,
+    funnel_sheet,
+    read_costs,
+    read_options,
+    read_panels,
+)
 from fedvalue.server.reports.payment.pages import impact_sheet
 from fedvalue.server.reports.wording import Language, Voice
 
@@ -55,6 +63,56 @@ def costs(
     Example: fedvalue report costs cases.csv --currency CNY --out costs.html
     """
     page.save(sheet.render(costs_sheet(read_costs(table), currency, Voice.of(language)), language), out)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def funnel(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, columns institution,reached,failed,missing: one signed statement a line.",
+            show_default=False,
+        ),
+    ],
+    out: Out,
+    center: Annotated[
+        float | None, typer.Option(help="The target, 0 to 1; without it the rate of all together.")
+    ] = None,
+    missing: Annotated[
+        Missing, typer.Option(help="People due without a measurement: fail, or exclude them.")
+    ] = "fail",
+    language: Choice = "both",
+) -> None:
+    """Draw realised rates of institutions against chance, from their signed settlement statements.
+
+    Outside the limits is a reason to look, not a verdict: nothing is settled by this page.
+
+    Example: fedvalue report funnel statements.csv --center 0.7 --out funnel.html
+    """
+    made = funnel_sheet(read_panels(table), center, missing, Voice.of(language))
+    page.save(sheet.render(made, language), out)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def frontier(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, columns option,cost,effect: expected values per patient.", show_default=False
+        ),
+    ],
+    currency: Annotated[str, typer.Option(help="ISO 4217 code of the costs.", show_default=False)],
+    out: Out,
+    language: Choice = "both",
+) -> None:
+    """Draw options by effect and cost with the efficiency frontier; dominated ones are named.
+
+    Example: fedvalue report frontier options.csv --currency CNY --out frontier.html
+    """
+    made = frontier_sheet(read_options(table), currency, Voice.of(language))
+    page.save(sheet.render(made, language), out)
     typer.echo(f"wrote {out}")
 
 

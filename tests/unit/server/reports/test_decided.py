@@ -108,7 +108,10 @@ def test_the_answer_names_every_bar_and_the_joint_probability(english: Voice) ->
     assert "97.0%" in told.en
     assert "met from 90% on" in told.en
     assert "增量净获益" in told.zh
-    assert titles(found) == ["Probability that every criterion is met", "Criteria"]
+    assert titles(found) == [
+        "Probability that every criterion is met", "Criteria",
+        "What is believed of incremental net benefit", "What is believed of share under control",
+    ]  # fmt: skip
 
 
 def test_covariances_come_back_from_recorded_variances(english: Voice) -> None:
@@ -120,7 +123,7 @@ def test_covariances_come_back_from_recorded_variances(english: Voice) -> None:
     assert both.privacy.cross == pytest.approx(BOTH.privacy.cross)
     shown = decided(of("icer_gate", results=value_results()), english, "d")
     assert shown is not None
-    assert titles(shown)[2:] == [
+    assert titles(shown)[3:] == [
         "Which option is worth its price, by willingness to pay", "What it would be worth to know more",
         "Cost-effectiveness plane",
     ]  # fmt: skip
@@ -164,6 +167,42 @@ def test_weights_are_drawn_against_one(english: Voice) -> None:
     found = decided(of("drg_subgroups", results=weights), english, "d")
     assert found is not None
     assert titles(found)[-1] == "Weights of the sub-groups"
+
+
+def test_a_weight_goes_from_the_one_in_force_over_the_computed_to_the_proposed_one(english: Voice) -> None:
+    found = Result(name="weight of egfr", unit="relative weight", value=1.0512, lower=1.03, upper=1.07)
+    force = InForce(amount=D("1.0000"), unit="relative weight", starts=date(2026, 1, 1), source="x")
+    proposed = force.model_copy(update={"amount": D("1.0510")})
+    made = of(
+        "drg_subgroups",
+        results=(found,),
+        standard_before={"weight_egfr": force},
+        standard_after={"weight_egfr": proposed},
+    )
+    shown = decided(made, english, "d")
+    assert shown is not None
+    assert titles(shown)[-1] == "How the weight of egfr came about"
+    # 1.0512 - 1 = .0512 and 1.0510 - 1.0512 = -.0002
+    told = [
+        [cell if isinstance(cell, str) else cell.en for cell in row] for row in shown.figures[-1].table.rows
+    ]
+    assert told == [
+        ["in force", "1.0000", "\u2013"],
+        ["from costs and split", "1.0512", "+0.0512"],
+        ["proposed", "1.0510", "\u22120.0002"],
+    ]
+
+
+def test_what_is_believed_of_a_quantity_tells_the_recorded_probability(english: Voice) -> None:
+    odd = criterion(probability=0.8123)
+    shown = decided(of("capitation", criteria=(odd,), joint_probability=0.8123), english, "d")
+    assert shown is not None
+    believed = phrase(shown.figures[2].caption).en
+    assert "81.2%" in believed
+    exact = criterion(sampling_variance=0.0, privacy_variance=0.0)
+    bare = decided(of("capitation", criteria=(exact,)), english, "d")
+    assert bare is not None
+    assert len(bare.figures) == 2, "an exact figure is not believed, it is known"
 
 
 def test_a_refused_subgroup_names_the_vehicles_and_a_brake_says_what_held(english: Voice) -> None:

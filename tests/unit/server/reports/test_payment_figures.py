@@ -315,7 +315,7 @@ def test_costs_of_sub_groups_become_an_internal_page(
     assert "does not leave the payer" in page
     for text, message in (
         ("group;cost\n", "the columns are group,cost"),
-        ("group,cost\na\n", "a line has a group and a cost"),
+        ("group,cost\na\n", "every line has group, cost"),
         ("group,cost\na,ten\n", "is no amount"),
         ("group,cost\na,-1\nb,2\n", "negative"),
         ("group,cost\na,1\n", "one sub-group splits nothing"),
@@ -325,3 +325,46 @@ def test_costs_of_sub_groups_become_an_internal_page(
         assert message in capsys.readouterr().err
     table.write_text("group,cost\na,1\nb,2\n", encoding="utf-8")
     assert main(["report", "costs", str(table), "--currency", "yuan", "--out", str(out)]) == 9
+
+
+def test_statements_of_institutions_become_an_internal_funnel(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "statements.csv", tmp_path / "funnel.html"
+    head = "institution,reached,failed,missing\n"
+    table.write_text(head + "a,140,60,0\nb,35,15,0\nc,60,130,10\n", encoding="utf-8")
+    assert main(["report", "funnel", str(table), "--center", "0.7", "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    # 60 of 200 against .7: 140 expected, standard deviation 6.5
+    assert "1 lie outside" in page
+    assert "does not leave the payer" in page
+    assert main(["report", "funnel", str(table), "--missing", "exclude", "--out", str(out)]) == 0
+    # (140 + 35 + 60) of (200 + 50 + 190) = .534
+    assert "53.4%" in out.read_text(encoding="utf-8")
+    for rows, message in (
+        ("a,1,2,0\na,1,2,0\n", "stands here twice"),
+        ("a,1.5,2,0\nb,1,1,0\n", "whole numbers"),
+        ("a,-1,2,0\nb,1,1,0\n", "whole numbers"),
+        ("a,0,0,0\nb,1,1,0\n", "nobody was due"),
+        ("a,1,2,0\n", "nothing to stand beside"),
+        ("a,nan,2,0\nb,1,1,0\n", "is no amount"),
+        ("a,5,0,0\nb,1,0,0\n", "lies between 0 and 1"),
+    ):
+        table.write_text(head + rows, encoding="utf-8")
+        assert main(["report", "funnel", str(table), "--out", str(out)]) == 9
+        assert message in capsys.readouterr().err
+
+
+def test_options_of_an_assessment_become_a_page_with_their_frontier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = tmp_path / "options.csv", tmp_path / "frontier.html"
+    head = "option,cost,effect\n"
+    table.write_text(head + "today,1000,1\nnew,3000,2\nworse,3500,1.5\n", encoding="utf-8")
+    assert main(["report", "frontier", str(table), "--currency", "CNY", "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "dominated" in page
+    assert "2,000" in page, "new costs 3,000 - 1,000 for one unit more"
+    table.write_text(head + "today,1000,1\n", encoding="utf-8")
+    assert main(["report", "frontier", str(table), "--currency", "CNY", "--out", str(out)]) == 9
+    assert "two options" in capsys.readouterr().err

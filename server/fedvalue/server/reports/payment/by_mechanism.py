@@ -2,12 +2,14 @@
 
 Net benefit: the recorded variances of cost, effect and net benefit give their covariance, and with it the
 acceptability curve, the value of information and the plane. Instalments: recorded survival and amounts give
-the ladder. Sub-groups: recorded weights with their intervals against 1, the average of all cases.
+the ladder. Sub-groups: recorded weights with their intervals against 1, the average of all cases, and how
+each goes from the weight in force to the one proposed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from fedvalue.payment.economics.net_benefit import Acceptability, net_benefits
 from fedvalue.server.reports import look
 from fedvalue.server.reports.drawing import Axis, Figure, Pieces, Table, circle, drawn, fitted, line, text
 from fedvalue.server.reports.look import Size
-from fedvalue.server.reports.payment import acceptability, ladder, plane
+from fedvalue.server.reports.payment import acceptability, costs, ladder, plane
 from fedvalue.server.reports.payment.chart import ticks
 from fedvalue.server.reports.wording import Phrase, Voice
 
@@ -47,6 +49,7 @@ def figures(decision: Decision, voice: Voice, name: str) -> tuple[Figure, ...]:
         (m[1], r) for r in decision.results if (m := _WEIGHT.fullmatch(r.name)) and r.lower is not None
     ]:
         found.append(_weights(weights, voice, f"{name}-weights"))
+        found += _waterfalls(decision, weights, voice, name)
     return tuple(found)
 
 
@@ -136,6 +139,27 @@ def _ladder(decision: Decision, voice: Voice, name: str) -> list[Figure]:
         currency=net.unit[:3],
     )
     return [ladder.drawn_rungs(rungs, voice, f"{name}-ladder")]
+
+
+def _waterfalls(
+    decision: Decision, weights: Sequence[tuple[str, Result]], voice: Voice, name: str
+) -> list[Figure]:
+    """From the weight in force over the one computed to the one proposed, for each sub-group."""
+    after = decision.standard_after or {}
+    return [
+        costs.waterfall(
+            (
+                (voice("waterfall.before"), float(decision.standard_before[key].amount)),
+                (voice("waterfall.computed"), found.value),
+                (voice("waterfall.after"), float(after[key].amount)),
+            ),
+            voice,
+            f"{name}-waterfall-{number}",
+            group=group,
+        )
+        for number, (group, found) in enumerate(weights, start=1)
+        if found.value is not None and (key := f"weight_{group}") in after and key in decision.standard_before
+    ]
 
 
 def _weights(found: list[tuple[str, Result]], voice: Voice, name: str) -> Figure:

@@ -7,10 +7,14 @@ and why a sub-group that no grouper can see is refused.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
+import numpy as np
 from markupsafe import Markup
+from scipy import stats
 
 from fedvalue.payment.decision import Decision
 from fedvalue.payment.decision_findings import CriterionFinding, Result
@@ -30,11 +34,13 @@ from fedvalue.server.reports.drawing import (
 from fedvalue.server.reports.formats import level, money, number, percent
 from fedvalue.server.reports.formats import probability as shown_probability
 from fedvalue.server.reports.look import Size
-from fedvalue.server.reports.payment import by_mechanism
+from fedvalue.server.reports.payment import by_mechanism, posterior
 from fedvalue.server.reports.wording import Phrase, Voice, Words, joined, sentences
 
 ROW = 74.0
 SHARES = ("probability", "share")
+MIDDLES = (np.arange(4_000) + 0.5) / 4_000
+"""Equal slices of probability: a density drawn without a random number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class Decided:
 
     Attributes:
       sentence: The answer with its reason.
-      figures: Joint probability under D1, and the criteria; none where nothing was estimated.
+      figures: Joint probability under D1, the criteria, what is believed of each, those of the mechanism;
+        none where nothing was estimated.
       tables: Results, expected money, brakes, vehicles; only those that say something.
     """
 
@@ -68,6 +75,7 @@ def decided(decision: Decision, voice: Voice, name: str) -> Decided | None:
             limits = (float(decision.rule.p_not), float(decision.rule.p_met))
             figures.append(probability.joint(decision.joint_probability, limits, voice, f"{name}-joint"))
         figures.append(_criteria(decision, voice, f"{name}-criteria"))
+        figures += _believed(decision, voice, name)
     figures += by_mechanism.figures(decision, voice, name)
     makers = (_results, _notes, _expected, _brakes, _vehicles)
     tables = [table for maker in makers if (table := maker(decision, voice)) is not None]
@@ -124,6 +132,31 @@ def _sentence(decision: Decision, voice: Voice) -> Phrase:
 def _bar_in_words(each: CriterionFinding, voice: Voice) -> Phrase:
     bound = voice(f"answer.{each.direction}", tau=amount(each.threshold, each.unit, voice))
     return voice("criteria.bar", what=quantity(each.of, voice), bound=bound)
+
+
+def _believed(decision: Decision, voice: Voice, name: str) -> list[Figure]:
+    """What is believed of each quantity, as far as its recorded interval has a width.
+
+    The density is normal with the recorded variances; the probability told is the recorded one.
+    """
+    found = []
+    for number_, each in enumerate(decision.criteria, start=1):
+        spread = (each.sampling_variance + each.privacy_variance) ** 0.5
+        if not spread > 0 or not math.isfinite(spread):
+            continue
+        found.append(
+            posterior.figure(
+                stats.norm.ppf(MIDDLES, each.estimate, spread),
+                float(each.threshold),
+                voice,
+                f"{name}-believed-{number_}",
+                what=quantity(each.of, voice),
+                shown=partial(amount, unit=each.unit, voice=voice),
+                at_least=each.direction == "at_least",
+                recorded=each.probability,
+            )
+        )
+    return found
 
 
 def _criteria(decision: Decision, voice: Voice, name: str) -> Figure:

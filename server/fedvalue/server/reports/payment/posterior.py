@@ -12,7 +12,7 @@ from fedvalue.server.reports import look
 from fedvalue.server.reports.drawing import Anchor, Figure, Pieces, Table, drawn, hatch, line, path, text
 from fedvalue.server.reports.formats import probability
 from fedvalue.server.reports.look import Size
-from fedvalue.server.reports.payment.chart import Entry, Frame, axes, frame, key, points, ticks
+from fedvalue.server.reports.payment.chart import Entry, Frame, axes, frame, key, points, short, ticks
 from fedvalue.server.reports.wording import Voice, Words
 
 BINS = 60
@@ -28,6 +28,7 @@ def figure(
     what: Words,
     shown: Callable[[float], Words],
     at_least: bool = True,
+    recorded: float | None = None,
 ) -> Figure:
     """Draw draws of a quantity, noise counted, against a threshold.
 
@@ -39,8 +40,10 @@ def figure(
       what: The quantity in words.
       shown: Writes a value with its unit.
       at_least: True where values from the threshold on meet it.
+      recorded: The probability of meeting it that a decision rests on; None to count the draws.
     """
-    met = float(np.mean(draws >= threshold if at_least else draws <= threshold))
+    counted = float(np.mean(draws >= threshold if at_least else draws <= threshold))
+    met = counted if recorded is None else recorded
     low, middle, high = (float(q) for q in np.quantile(draws, [0.025, 0.5, 0.975]))
     title = voice("posterior.title", what=what)
     words: dict[str, Words] = {
@@ -107,7 +110,10 @@ def _pieces(
             )
         if side.sum() > 1:
             parts += _side(middles[side].tolist(), smooth[side].tolist(), area, fill, color)
-    parts += axes(voice, area, [(v, shown(v)) for v in ticks(*across, size.ticks - 1)], [])
+    labels = [
+        (v, short(v) if max(map(abs, across)) >= 1000 else shown(v)) for v in ticks(*across, size.ticks - 1)
+    ]
+    parts += axes(voice, area, labels, [])
     at = area.x(threshold)
     anchor: Anchor = "start" if at < (area.x.left + area.x.right) / 2 else "end"
     parts += [
