@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.errors import OutputError, PaymentError
 from fedvalue.evidence import documents, sealing
-from fedvalue.payment import cli_history, cli_parameters, held, standard_file
+from fedvalue.payment import cli_history, cli_parameters, cli_value, held, standard_file
 from fedvalue.payment import proposal as proposals
 from fedvalue.payment.cli_decision import decision_lines, print_lines, proposal_lines
 from fedvalue.payment.cli_history import AsJson, Day, Standards, Words, today
@@ -211,6 +211,7 @@ app.command("history")(cli_history.history)
 app.command("show")(cli_history.show)
 app.command("diff")(cli_parameters.compare)
 app.command("impact")(cli_parameters.impact)
+app.command("value")(cli_value.value)
 
 
 def _signer(key: Path) -> Ed25519PrivateKey:

@@ -1,4 +1,4 @@
-"""Commands that write pages: budget impact, sub-groups, institutions, options, evidence with decisions."""
+"""Commands that write pages: budget impact, value, sub-groups, institutions, evidence with decisions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from fedvalue.evidence import sealing
 from fedvalue.payment.decision import load_decision
+from fedvalue.payment.economics.value_answer import answer as value_of
 from fedvalue.payment.fund.what_if import answer
 from fedvalue.server.reports import page, sheet
 from fedvalue.server.reports.payment.desk import (
@@ -21,6 +22,7 @@ from fedvalue.server.reports.payment.desk import (
     read_panels,
 )
 from fedvalue.server.reports.payment.pages import impact_sheet
+from fedvalue.server.reports.payment.valued import value_sheet
 from fedvalue.server.reports.wording import Language, Voice
 
 app = typer.Typer(no_args_is_help=True, help="Write pages that people read: figures, tables, both languages.")
@@ -113,6 +115,24 @@ def frontier(
     """
     made = frontier_sheet(read_options(table), currency, Voice.of(language))
     page.save(sheet.render(made, language), out)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def value(
+    question: Annotated[
+        Path, typer.Argument(help="The question, TOML; its CSV tables lie beside it.", show_default=False)
+    ],
+    out: Out,
+    language: Choice = "both",
+) -> None:
+    """Draw options by cost and QALYs: frontier, plane, acceptability, value of information, net benefit.
+
+    The same question as that of fedvalue payment value; nothing is proposed.
+
+    Example: fedvalue report value value.toml --out value.html
+    """
+    page.save(sheet.render(value_sheet(value_of(question), Voice.of(language)), language), out)
     typer.echo(f"wrote {out}")
 
 
