@@ -12,6 +12,7 @@ from fedvalue.payment.decision import load_decision
 from fedvalue.payment.economics.value_answer import answer as value_of
 from fedvalue.payment.fund.what_if import answer
 from fedvalue.server.reports import page, sheet
+from fedvalue.server.reports.look import Publication
 from fedvalue.server.reports.payment.desk import (
     Missing,
     costs_sheet,
@@ -28,6 +29,9 @@ from fedvalue.server.reports.wording import Language, Voice
 app = typer.Typer(no_args_is_help=True, help="Write pages that people read: figures, tables, both languages.")
 
 Out = Annotated[Path, typer.Option(help="The page, HTML; its folder exists.", show_default=False)]
+Audience = Annotated[
+    Publication, typer.Option(help="internal, parties or public: every figure says who may see it.")
+]
 Choice = Annotated[Language, typer.Option(help="en, zh, or both: the reader chooses.")]
 
 
@@ -38,6 +42,7 @@ def impact(
     ],
     out: Out,
     language: Choice = "both",
+    publication: Audience = "internal",
 ) -> None:
     """Draw what a decision does to the fund: impact and redline, stresses, tornado, heat map, solvency.
 
@@ -46,7 +51,7 @@ def impact(
     Example: fedvalue report impact impact.toml --out impact.html
     """
     voice = Voice.of(language)
-    page.save(sheet.render(impact_sheet(answer(question), voice), language), out)
+    page.save(sheet.render(impact_sheet(answer(question), voice), language, publication), out)
     typer.echo(f"wrote {out}")
 
 
@@ -108,13 +113,14 @@ def frontier(
     currency: Annotated[str, typer.Option(help="ISO 4217 code of the costs.", show_default=False)],
     out: Out,
     language: Choice = "both",
+    publication: Audience = "internal",
 ) -> None:
     """Draw options by effect and cost with the efficiency frontier; dominated ones are named.
 
     Example: fedvalue report frontier options.csv --currency CNY --out frontier.html
     """
     made = frontier_sheet(read_options(table), currency, Voice.of(language))
-    page.save(sheet.render(made, language), out)
+    page.save(sheet.render(made, language, publication), out)
     typer.echo(f"wrote {out}")
 
 
@@ -125,6 +131,7 @@ def value(
     ],
     out: Out,
     language: Choice = "both",
+    publication: Audience = "internal",
 ) -> None:
     """Draw options by cost and QALYs: frontier, plane, acceptability, value of information, net benefit.
 
@@ -132,7 +139,8 @@ def value(
 
     Example: fedvalue report value value.toml --out value.html
     """
-    page.save(sheet.render(value_sheet(value_of(question), Voice.of(language)), language), out)
+    made = value_sheet(value_of(question), Voice.of(language))
+    page.save(sheet.render(made, language, publication), out)
     typer.echo(f"wrote {out}")
 
 
@@ -144,6 +152,7 @@ def evidence(
         list[Path] | None, typer.Option(help="A decision that rests on it; repeat it for several.")
     ] = None,
     language: Choice = "both",
+    publication: Audience = "parties",
 ) -> None:
     """Write the report of evidence, with decisions made after the study ended.
 
@@ -152,5 +161,5 @@ def evidence(
     Example: fedvalue report evidence evidence.json --decision decision.json --out report.html
     """
     decisions = tuple(load_decision(path) for path in decision or [])
-    page.write(sealing.load(package), decisions, out, language)
+    page.write(sealing.load(package), decisions, out, language, publication)
     typer.echo(f"wrote {out}")

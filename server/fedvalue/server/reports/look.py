@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Publication = Literal["internal", "parties", "public"]
+"""Who may see a figure: its owner, the parties of a study or contract, everybody."""
+
 INK = "#1b2733"
 MUTED = "#51606e"
 HAIRLINE = "#c9d1d9"

@@ -23,6 +23,7 @@ from fedvalue.server.reports.answers import answer
 from fedvalue.server.reports.drawing import Table
 from fedvalue.server.reports.formats import day, interval, quantity
 from fedvalue.server.reports.limits import banners, limits
+from fedvalue.server.reports.look import Publication
 from fedvalue.server.reports.naming import Names
 from fedvalue.server.reports.wording import Language, Voice, Words
 from fedvalue.study.endpoints import TimeToEvent
@@ -31,13 +32,19 @@ from fedvalue.study.schema import Study
 BIASES = ("confounding", "immortal_time", "informative_censoring", "test_access", "site_selection")
 
 
-def render(package: EvidencePackage, decisions: tuple[Decision, ...], language: Language = "en") -> str:
+def render(
+    package: EvidencePackage,
+    decisions: tuple[Decision, ...],
+    language: Language = "en",
+    publication: Publication = "parties",
+) -> str:
     """Return the report as one HTML page.
 
     Args:
       package: The evidence; its identity, signatures and embedded study are checked first.
       decisions: Decisions that rest on it; none gives a report without an answer.
       language: ``en``, ``zh``, or ``both``: one page on which the reader chooses.
+      publication: Who may see it; every figure says so.
 
     Raises:
       EvidenceError: the package or a decision is not what it says it is, or it rests on other evidence.
@@ -50,11 +57,15 @@ def render(package: EvidencePackage, decisions: tuple[Decision, ...], language: 
         _check_decision(decision, package)
     study = sealing.embedded_study(package)
     template = environment().get_template("report.html")
-    return template.render(_view(package, tuple(decisions), study, voice))
+    return template.render(_view(package, tuple(decisions), study, voice), publication=publication)
 
 
 def write(
-    package: EvidencePackage, decisions: tuple[Decision, ...], path: Path, language: Language = "en"
+    package: EvidencePackage,
+    decisions: tuple[Decision, ...],
+    path: Path,
+    language: Language = "en",
+    publication: Publication = "parties",
 ) -> Path:
     """Write the report so that a reader sees the whole page or none of it; return ``path``.
 
@@ -63,13 +74,14 @@ def write(
       decisions: As for `render`.
       path: The file; its folder exists.
       language: As for `render`.
+      publication: As for `render`.
 
     Raises:
       EvidenceError: as for `render`.
       SignatureInvalid: as for `render`.
       OutputError: the place cannot be written, or as for `render`.
     """
-    return save(render(package, decisions, language), path)
+    return save(render(package, decisions, language, publication), path)
 
 
 def save(page: str, path: Path) -> Path:

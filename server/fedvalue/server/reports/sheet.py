@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fedvalue.server.reports.answers import MARKS
 from fedvalue.server.reports.drawing import Figure, Table
+from fedvalue.server.reports.look import Publication
 from fedvalue.server.reports.page import environment
 from fedvalue.server.reports.wording import Language, Phrase, Voice, Words
 
@@ -74,12 +75,13 @@ class Sheet:
     banners: tuple[Banner, ...] = ()
 
 
-def render(sheet: Sheet, language: Language) -> str:
+def render(sheet: Sheet, language: Language, publication: Publication = "internal") -> str:
     """Return the page as HTML.
 
     Args:
       sheet: What is on it; its words in both languages.
       language: ``en``, ``zh``, or ``both``.
+      publication: Who may see it; every figure says so.
 
     Raises:
       OutputError: an unknown language, or a label that the catalogue lacks.
@@ -97,5 +99,6 @@ def render(sheet: Sheet, language: Language) -> str:
             tag="zh-Hans" if voice.languages == ("zh",) else "en",
             title=title,
             sheet=sheet,
+            publication=publication,
         )
     )

@@ -363,6 +363,11 @@ def test_options_of_an_assessment_become_a_page_with_their_frontier(
     table.write_text(head + "today,1000,1\nnew,3000,2\nworse,3500,1.5\n", encoding="utf-8")
     assert main(["report", "frontier", str(table), "--currency", "CNY", "--out", str(out)]) == 0
     page = out.read_text(encoding="utf-8")
+    assert page.count('<span class="tag">') == page.count("<figure>") == 1, "every figure says who may see it"
+    assert "internal" in page
+    told = [str(table), "--currency", "CNY", "--publication", "public", "--language", "zh"]
+    assert main(["report", "frontier", *told, "--out", str(tmp_path / "public.html")]) == 0
+    assert '<span class="tag">公开</span>' in (tmp_path / "public.html").read_text(encoding="utf-8")
     assert "dominated" in page
     assert "2,000" in page, "new costs 3,000 - 1,000 for one unit more"
     table.write_text(head + "today,1000,1\n", encoding="utf-8")
