@@ -16,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.averaging import client, server
+from benchmarks.flower_app import described
 from benchmarks.processes import ProcessTree, answers, free_ports
 from benchmarks.row import Row
 from fedvalue.server.grids.local import LocalGrid, LocalNode, run_server_app
@@ -26,26 +27,7 @@ ROUNDS = 11
 RUNS = 5
 ROOT = Path(__file__).resolve().parents[2]
 
-APP = f"""
-[project]
-name = "averaging"
-version = "1"
-description = "Names only: the apps are imported from the checkout."
-license = "Apache-2.0"
-
-[tool.flwr.app]
-publisher = "fedvalue"
-fab-include = ["README.md"]
-
-[tool.flwr.app.components]
-serverapp = "benchmarks.averaging:server"
-clientapp = "benchmarks.averaging:client"
-
-[tool.flwr.app.config]
-clients = {CLIENTS}
-rounds = {ROUNDS}
-out = ""
-"""
+APP = described("averaging", clients=CLIENTS, rounds=ROUNDS)
 
 
 def measure(folder: Path) -> Row:

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
+from benchmarks.flower_app import described
 from benchmarks.noop import timed
 from benchmarks.processes import ProcessTree, answers, free_ports
 from benchmarks.row import Row
@@ -17,26 +18,7 @@ SITES = 3
 ROUNDS, FLOWERS = 200, 4
 ROOT = Path(__file__).resolve().parents[2]
 
-APP = f"""
-[project]
-name = "noop"
-version = "1"
-description = "Names only: the apps are imported from the checkout."
-license = "Apache-2.0"
-
-[tool.flwr.app]
-publisher = "fedvalue"
-fab-include = ["README.md"]
-
-[tool.flwr.app.components]
-serverapp = "benchmarks.noop:server"
-clientapp = "benchmarks.noop:client"
-
-[tool.flwr.app.config]
-sites = {SITES}
-rounds = {FLOWERS}
-out = ""
-"""
+APP = described("noop", sites=SITES, rounds=FLOWERS)
 
 
 def measure(folder: Path) -> Row:

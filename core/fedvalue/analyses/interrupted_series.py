@@ -24,7 +24,6 @@ from scipy import stats
 from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Series, Stratum
-from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.analyses.monthly import usable
 from fedvalue.analyses.months import MonthlyTrees
 from fedvalue.analyses.score import refused
@@ -53,12 +52,11 @@ class InterruptedSeriesByGroup:
     @property
     def label(self) -> str:
         """Unique in the study."""
-        of = "patients" if self.trees.quantity is None else self.trees.quantity.name
-        return ":".join(("interrupted_time_series", of, *self.trees.groups.by))
+        return ":".join(("interrupted_time_series", self.trees.of, *self.trees.groups.by))
 
     def rounds(self) -> tuple[Ask, ...]:
         """One release of the trees."""
-        return (Ask("months", self.trees.blocks, self.trees.weights),)
+        return self.trees.asks()
 
     def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
         """Climb the trees with the site's patients."""
@@ -68,15 +66,11 @@ class InterruptedSeriesByGroup:
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
         """Fit the segments to the released months, group by group and for everybody."""
         released = sum_of(self.rounds()[0])
-        names = self.trees.groups.names
-        strata = [self._stratum(name, released, [g], terms) for g, name in enumerate(names)]
-        if self.trees.groups.by:
-            strata.append(self._stratum(EVERYBODY, released, list(range(len(names))), terms))
-        quantity = self.trees.quantity
+        strata = self.trees.strata(lambda name, members: self._stratum(name, released, members, terms))
         return Conclusion(
             label=self.label, kind="interrupted_time_series", by=self.trees.groups.by,
-            endpoint="patients" if quantity is None else quantity.name,
-            strata=tuple(strata), notes=(SEGMENTED,),
+            endpoint=self.trees.of,
+            strata=strata, notes=(SEGMENTED,),
         )  # fmt: skip
 
     def _stratum(self, name: str, released: NoisySum, members: list[int], terms: Terms) -> Stratum:

@@ -16,7 +16,6 @@ from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.analyses.counts import count
 from fedvalue.analyses.estimate import Conclusion, Released, Series, Stratum
-from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.analyses.months import Line, MonthlyTrees
 from fedvalue.analyses.quantity import Quantity
 from fedvalue.analyses.score import Noise, Sampling, ratio, refused
@@ -38,12 +37,11 @@ class MonthlyByGroup:
     @property
     def label(self) -> str:
         """Unique in the study."""
-        of = "patients" if self.trees.quantity is None else self.trees.quantity.name
-        return ":".join(("monthly", of, *self.trees.groups.by))
+        return ":".join(("monthly", self.trees.of, *self.trees.groups.by))
 
     def rounds(self) -> tuple[Ask, ...]:
         """One release of the trees."""
-        return (Ask("months", self.trees.blocks, self.trees.weights),)
+        return self.trees.asks()
 
     def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
         """Climb the trees with the site's patients."""
@@ -53,15 +51,11 @@ class MonthlyByGroup:
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
         """Turn noisy trees into lines with intervals, group by group and for everybody."""
         released = sum_of(self.rounds()[0])
-        names = self.trees.groups.names
-        strata = [self._stratum(name, released, [g], terms) for g, name in enumerate(names)]
-        if self.trees.groups.by:
-            strata.append(self._stratum(EVERYBODY, released, list(range(len(names))), terms))
-        quantity = self.trees.quantity
+        strata = self.trees.strata(lambda name, members: self._stratum(name, released, members, terms))
         return Conclusion(
-            label=self.label, kind="monthly", endpoint="patients" if quantity is None else quantity.name,
-            by=self.trees.groups.by, strata=tuple(strata),
-            notes=(CHARGED,) if quantity is None else (CHARGED, LEFT_OUT),
+            label=self.label, kind="monthly", endpoint=self.trees.of,
+            by=self.trees.groups.by, strata=strata,
+            notes=(CHARGED,) if self.trees.quantity is None else (CHARGED, LEFT_OUT),
         )  # fmt: skip
 
     def _stratum(self, name: str, released: NoisySum, members: list[int], terms: Terms) -> Stratum:

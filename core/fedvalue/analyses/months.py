@@ -10,6 +10,7 @@ made consistent as in `dyadic`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.analyses import dyadic, tally
-from fedvalue.analyses.analysis import NoisySum, Scaling
+from fedvalue.analyses.analysis import Ask, NoisySum, Scaling
 from fedvalue.analyses.cohort import Cohort
-from fedvalue.analyses.groups import Groups
+from fedvalue.analyses.estimate import Stratum
+from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.moments import chebyshev
 from fedvalue.analyses.quantity import Quantity
 from fedvalue.privacy.release import Block
@@ -142,6 +144,27 @@ class MonthlyTrees:
         if self.quantity is None:
             return (Fraction(1),)
         return (Fraction(45, 100), Fraction(45, 100), Fraction(10, 100))
+
+    @property
+    def of(self) -> str:
+        """What is counted month by month: ``patients``, or the name of the number."""
+        return "patients" if self.quantity is None else self.quantity.name
+
+    def asks(self) -> tuple[Ask, ...]:
+        """One release of the trees."""
+        return (Ask("months", self.blocks, self.weights),)
+
+    def strata(self, one: Callable[[str, list[int]], Stratum]) -> tuple[Stratum, ...]:
+        """Conclude group by group, and for everybody where there are groups.
+
+        Args:
+          one: Concludes a name and the groups that belong to it.
+        """
+        names = self.groups.names
+        found = [one(name, [g]) for g, name in enumerate(names)]
+        if self.groups.by:
+            found.append(one(EVERYBODY, list(range(len(names)))))
+        return tuple(found)
 
     def contribution(self, cohort: Cohort, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
         """Climb the trees with the site's patients; who has no value counts nowhere."""

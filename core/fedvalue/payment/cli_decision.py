@@ -8,7 +8,7 @@ from typing import Literal
 
 import typer
 
-from fedvalue.payment.decision import Decision
+from fedvalue.payment.decision import CashFlow, Decision
 from fedvalue.payment.proposal import Proposal
 from fedvalue.payment.said import said
 from fedvalue.payment.standard import Standard
@@ -127,20 +127,7 @@ def decision_lines(decision: Decision, language: Language, standard: Standard | 
     yield say("question", decision.question.text.read(language))
     yield say("answer", f"{WORDS[decision.outcome][language]}: {_action(decision, language, standard)}")
     yield from _numbers(decision, say, _names(language, standard))
-    for flow in decision.money:
-        yield say(
-            "money",
-            say.sentence(
-                "flow",
-                name=flow.name,
-                before=flow.before,
-                after=flow.after,
-                currency=flow.currency,
-                per=flow.per,
-                hundred=flow.change_per_100,
-                bearer=flow.bearer,
-            ),
-        )
+    yield from map(say.flow, decision.money)
     for flow_expected in decision.expected:
         yield say(
             "expected",
@@ -256,20 +243,7 @@ def proposal_lines(proposal: Proposal, language: Language) -> Iterator[str]:
             yield say("value", f"{name}: {_amount(before)} -> {_amount(amount)} {proposal.units[name]}")
     if proposal.rule is not None and proposal.probability is not None:
         yield say("probability", f"P {shown(proposal.probability)} ({proposal.rule.name})")
-    for flow in proposal.money:
-        yield say(
-            "money",
-            say.sentence(
-                "flow",
-                name=flow.name,
-                before=flow.before,
-                after=flow.after,
-                currency=flow.currency,
-                per=flow.per,
-                hundred=flow.change_per_100,
-                bearer=flow.bearer,
-            ),
-        )
+    yield from map(say.flow, proposal.money)
     if proposal.bias is not None:
         items = proposal.bias.model_dump()
         open_items = [name.replace("_", " ") for name, item in items.items() if item["status"] == "open"]
@@ -317,6 +291,19 @@ class _Say:
 
     def sentence(self, key: str, **values: object) -> str:
         return _SENTENCES[key][self.language].format(**values)
+
+    def flow(self, flow: CashFlow) -> str:
+        told = self.sentence(
+            "flow",
+            name=flow.name,
+            before=flow.before,
+            after=flow.after,
+            currency=flow.currency,
+            per=flow.per,
+            hundred=flow.change_per_100,
+            bearer=flow.bearer,
+        )
+        return self("money", told)
 
 
 def print_lines(lines: Iterator[str]) -> None:

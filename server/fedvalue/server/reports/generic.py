@@ -77,17 +77,26 @@ def figures(conclusion: Conclusion, names: Names, name: str) -> tuple[Figure, ..
     }
     units = sorted(named, key=lambda unit: (unit == "ratio", unit == "probability", unit))
     found = [
-        _intervals(conclusion, shown, unit, names, f"{name}-unit-{i}")
+        intervals(conclusion, shown, unit, names, f"{name}-unit-{i}")
         for i, unit in enumerate(units[:MOST_UNITS] or [""])
     ]
-    lines = sorted({key for s in shown for key in s.series}, key=_natural)
-    found += [_lines(shown, key, names, f"{name}-line-{i}") for i, key in enumerate(lines)]
+    lines = sorted({key for s in shown for key in s.series}, key=natural)
+    found += [lines(shown, key, names, f"{name}-line-{i}") for i, key in enumerate(lines)]
     return tuple(found)
 
 
-def _intervals(
+def intervals(
     conclusion: Conclusion, shown: tuple[Stratum, ...], unit: str, names: Names, name: str
 ) -> Figure:
+    """Draw all estimates of one unit with their intervals, and why some groups have none.
+
+    Args:
+      conclusion: Gives the title.
+      shown: Its groups.
+      unit: Of the estimates.
+      names: Words.
+      name: Unique on the page.
+    """
     rows, voice = _rows(shown, unit, names), names.voice
     title = names.analysis(conclusion)
     table = tuple(
@@ -112,7 +121,7 @@ def _rows(shown: tuple[Stratum, ...], unit: str, names: Names) -> tuple[Row, ...
     """Return one estimate of all groups after the other, then the groups without any."""
     keys = {key for s in shown for key, e in s.estimates.items() if e.unit == unit and key not in ASIDE}
     rows = []
-    for key in sorted(keys, key=_natural):
+    for key in sorted(keys, key=natural):
         for stratum in shown:
             if (found := stratum.estimates.get(key)) is not None and found.unit == unit:
                 words = {"group": names.group(stratum.name), "estimate": names.estimate(key)}
@@ -121,7 +130,7 @@ def _rows(shown: tuple[Stratum, ...], unit: str, names: Names) -> tuple[Row, ...
     return tuple(rows)
 
 
-def _natural(key: str) -> tuple[tuple[bool, float, str], ...]:
+def natural(key: str) -> tuple[tuple[bool, float, str], ...]:
     """Sort numbers inside a name as numbers: the names of a package have no order of their own."""
     parts = re.split(r"(\d+(?:\.\d+)?)", key)
     return tuple((i % 2 == 0, float(p) if i % 2 else 0.0, p) for i, p in enumerate(parts))
@@ -179,7 +188,15 @@ def _bar(found: Estimate, x: Axis, y: float) -> list[Markup]:
     return [*parts, circle(x(found.value), y, 4.5, look.SAMPLING, look.PAPER, 1.5)]
 
 
-def _lines(shown: tuple[Stratum, ...], key: str, names: Names, name: str) -> Figure:
+def lines(shown: tuple[Stratum, ...], key: str, names: Names, name: str) -> Figure:
+    """Draw one line of each group that has it.
+
+    Args:
+      shown: The groups.
+      key: Of the line.
+      names: Words.
+      name: Unique on the page.
+    """
     voice = names.voice
     drawings = [(i, s, s.series[key]) for i, s in enumerate(shown) if key in s.series]
     title = names.estimate(key)
@@ -190,7 +207,7 @@ def _lines(shown: tuple[Stratum, ...], key: str, names: Names, name: str) -> Fig
             value = series.values[i]
             rows.append(
                 (
-                    names.group(stratum.name), _place(series, series.x[i]),
+                    names.group(stratum.name), place(series, series.x[i]),
                     quantity(value, series.unit, voice),
                     interval(series.lower[i], series.upper[i], series.unit, voice)
                     if series.lower else "\u2013",
@@ -206,7 +223,7 @@ def _lines(shown: tuple[Stratum, ...], key: str, names: Names, name: str) -> Fig
     )
 
 
-def _place(series: Series, x: float) -> str:
+def place(series: Series, x: float) -> str:
     """Return a value of the line's axis: a calendar month, or the number as it is."""
     if (found := _MONTHS.fullmatch(series.x_unit)) is None:
         return f"{x:g}"
@@ -226,7 +243,7 @@ def _line_pieces(drawings: list[tuple[int, Stratum, Series]], names: Names, size
     low, high = (0.0, 1.0) if first.unit == "probability" else (min(0.0, *ys), max(ys))
     area = chart.frame(size, (min(xs), max(xs)), (low, high), top=height + 30)
     across = [
-        (x, Phrase.same(_place(first, x)) if _MONTHS.fullmatch(first.x_unit) else chart.short(x))
+        (x, Phrase.same(place(first, x)) if _MONTHS.fullmatch(first.x_unit) else chart.short(x))
         for x in chart.ticks(area.x.start, area.x.end, size.ticks)
     ]
     up = [

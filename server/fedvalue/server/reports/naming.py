@@ -65,6 +65,10 @@ class Names:
         )
         return self.voice(form, variable=self.variable(name), level=shown)
 
+    def column(self, name: str) -> Phrase:
+        """Return a column of a model: a variable (``age``), or a level of one (``sex=male``)."""
+        return self.group(name) if "=" in name else self.variable(name)
+
     def outcome(self, name: str) -> Phrase:
         """Return an endpoint in words: what counts, by when, and who assessed it."""
         endpoint = self.study.endpoints.get(name)

@@ -129,7 +129,7 @@ def environment() -> Environment:
     folder = files(__package__).joinpath("templates")
     sources = {
         name: folder.joinpath(name).read_text(encoding="utf-8")
-        for name in ("report.html", "sheet.html", "figures.html", "style.css")
+        for name in ("head.html", "report.html", "sheet.html", "figures.html", "style.css")
     }
     sources["palette.css"] = look.css_variables()
     return Environment(
