@@ -40,7 +40,7 @@ WORKDIR /var/lib/fedvalue
 USER 10001:10001
 VOLUME ["/var/lib/fedvalue"]
 STOPSIGNAL SIGTERM
-EXPOSE 9092 9093
+EXPOSE 9092 9093-9096
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "/opt/fedvalue/health.py", "https://localhost:9092", "/run/secrets/tls_root"]
 CMD ["flower-superlink", "--host", "0.0.0.0", "--port", "9092", \

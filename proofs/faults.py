@@ -42,8 +42,8 @@ from proofs.door import Door
 LONGEST = 420.0
 """Seconds after which a study hangs."""
 
-FIRST_SECONDS = 30.0
-"""A fault falls within so many seconds after the sites' approvals are asked for."""
+FIRST_SECONDS = 2.0
+"""A fault falls within so many seconds after the sites' approvals are asked for; a study takes about two."""
 
 GONE_SECONDS = 30.0
 """Within which every process of a study that is over has ended."""
@@ -70,14 +70,15 @@ class Scene:
 
     Attributes:
       machines: Its processes.
-      doors: The way of each site to the SuperLink.
+      doors: The ways of each site to the coordinator: its SuperNode's to the SuperLink, its node's to the
+        port for sessions.
       rng: Draws victims and moments.
       done: Studies that were run.
       told: What a fault did, for the table.
     """
 
     machines: Machines
-    doors: dict[str, Door]
+    doors: dict[str, tuple[Door, Door]]
     rng: random.Random
     done: int = 0
     told: str = ""
@@ -126,13 +127,21 @@ def scene(seed: int) -> Iterator[Scene]:
         folder = Path(name)
         world = _five(demo_world())
         make_hospitals(world, folder / "hospitals", np.random.default_rng(seed))
-        (port,) = free_ports(1)
+        port, sessions = free_ports(2)
         sites = [hospital.id for hospital in world.hospitals]
         papers = office_work.make_papers(folder / "federation", sites, HOST, port, lambda _: None)
         office_work.load_all(papers, folder / "hospitals")
-        doors = {site: stack.enter_context(Door(HOST, port)) for site in sites}
+        doors = {
+            site: (stack.enter_context(Door(HOST, port)), stack.enter_context(Door(HOST, sessions)))
+            for site in sites
+        }
         machines = stack.enter_context(
-            Machines(papers, doors={site: f"{HOST}:{door.port}" for site, door in doors.items()})
+            Machines(
+                papers,
+                doors={site: f"{HOST}:{door.port}" for site, (door, _) in doors.items()},
+                session_doors={site: f"{HOST}:{door.port}" for site, (_, door) in doors.items()},
+                ports=f"{HOST}:{sessions}",
+            )
         )
         machines.start_superlink()
         machines.register()
@@ -365,21 +374,23 @@ def cut(seconds: float | None) -> Fault:
 
     def fault(scene: Scene, mends: list[Callable[[], None]]) -> None:
         site = scene.rng.choice(scene.sites)
-        scene.doors[site].shut()
+        for door in scene.doors[site]:
+            door.shut()
         scene.told = site
         if seconds is None:
-            mends.append(scene.doors[site].reopen)
+            mends.extend(door.reopen for door in scene.doors[site])
             mends.append(lambda: scene.machines.wait_for_sites())
         else:
             time.sleep(seconds)
-            scene.doors[site].reopen()
+            for door in scene.doors[site]:
+                door.reopen()
 
     return fault
 
 
 def slow_line(scene: Scene, mends: list[Callable[[], None]]) -> None:
     """Give every site 300 ms of latency, half of it each way, until the study is over."""
-    for door in scene.doors.values():
+    for door in (each for both in scene.doors.values() for each in both):
         door.delay = 0.15
         mends.append(door.quick)
     scene.told = "all sites"

@@ -99,12 +99,16 @@ FORMS: Mapping[str, tuple[str, ...]] = {
         'endpoint = "os"\ncovariates = ["age", "egfr"]\nexposure = "exposed"\nstrata = ["sex"]',
         'endpoint = "os_zero"\ncovariates = ["age", "arm"]\nrow_bound = 0.8\nlargest_hazard = 2.0',
         'endpoint = "os_days"\nexposure = "exposed"',
+        'endpoint = "os"\ncovariates = ["age"]\nstrata = ["sex"]\nstratify_by_site = true',
     ),
     "parametric_survival": (
         'endpoint = "os"\nmodel = "weibull"\nby = ["egfr"]\nhorizon = "10 years"',
         'endpoint = "os_zero"\nmodel = "piecewise"\nbreaks = ["6 months"]',
     ),
-    "delayed_entry": ('endpoint = "os"\ntested = "egfr"\nsplit = ["1 month", "3 months"]',),
+    "delayed_entry": (
+        'endpoint = "os"\ntested = "egfr"\nsplit = ["1 month", "3 months"]',
+        'endpoint = "os"\ntested = "egfr"\nsplit = ["2 months"]\nat = ["1 year"]\nweights = ["sex", "arm"]',
+    ),
     "mean": ('variable = "cost"\nby = ["egfr"]', 'variable = "score"'),
     "quantiles": (
         'variable = "age"\nby = ["sex"]\ncells = 16',

@@ -72,7 +72,8 @@ class Desk:
         return load(self.folder, self.mapping(text), self.database)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
-        """Return what the store holds."""
+        """Return what the store holds; ``FROM table`` alone leaves out which file a row came from."""
+        sql = f"SELECT COLUMNS(name -> name <> 'source') {sql}" if sql.startswith("FROM ") else sql
         with reading(self.database, limits=MODEST) as connection:
             return connection.execute(sql).fetchall()
 

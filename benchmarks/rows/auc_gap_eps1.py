@@ -59,7 +59,7 @@ def measure(folder: Path) -> Row:
     how = (
         f"loss of AUC at epsilon 1 from {np.mean(best):.3f} without privacy, mean of {STUDIES} studies of "
         f"{SITES} sites x {PATIENTS:,} x {FEATURES} features, one release, on {FRESH:,} fresh ones; other: "
-        f"noise at each site; at most {AT_MOST:g} allowed"
+        f"what a Flower user gets from noise at each site at the same epsilon; at most {AT_MOST:g} allowed"
     )
     return Row(ours=ours, other=other, ratio=other / ours, unit="AUC", how=how)
 

@@ -62,7 +62,8 @@ def measure(folder: Path) -> Row:
     how = (
         f"width of the 95 % interval of a planted hazard ratio of {RATIO:.2f} over that without privacy, Cox "
         f"model of treatment, age and sex in {len(private.rounds())} releases, mean of {STUDIES} studies of "
-        f"{SITES} sites x {PATIENTS:,} ({covered} cover, {refused} refused); other: noise at each site "
+        f"{SITES} sites x {PATIENTS:,} ({covered} cover, {refused} refused); other: what a Flower "
+        f"user gets from noise at each site at the same epsilon "
         f"({STUDIES - len(widths['each site'])} of {STUDIES} refused); at most {AT_MOST:g} allowed"
     )
     return Row(ours=ours, other=other, ratio=other / ours, unit="times as wide", how=how)

@@ -46,16 +46,26 @@ class Room:
       module: Module to import when the word is used.
       attribute: The Typer application in that module.
       member: Command of that application to run; empty: the application is the subcommand.
+      parts: Where its commands come from several rooms: each of them, imported when it is used.
     """
 
     name: str
     summary: str
-    module: str
+    module: str = ""
     attribute: str = "app"
     member: str = ""
+    parts: tuple[Room, ...] = ()
 
     def load(self) -> click.Command:
         """Import the room and return its command."""
+        if self.parts:
+            return typer.core.TyperGroup(
+                name=self.name,
+                commands={part.name: LazyCommand(part) for part in self.parts},
+                help=self.summary,
+                no_args_is_help=True,
+                rich_markup_mode="rich",
+            )
         command = typer.main.get_command(getattr(importlib.import_module(self.module), self.attribute))
         # Typer offers completion per application; it would complete a program called "fedvalue site".
         command.params = [option for option in command.params if option.name not in _COMPLETION]
@@ -63,6 +73,8 @@ class Room:
             command = command.commands[self.member]
         return command
 
+
+_MODELS = "fedvalue.strategies.training.package.cli"
 
 ROOMS = (
     Room(
@@ -92,6 +104,29 @@ ROOMS = (
     Room("evidence", "Show and verify evidence packages.", "fedvalue.evidence.cli"),
     Room("payment", "Decide, approve and replay payment standards.", "fedvalue.payment.cli"),
     Room(
+        "model",
+        "Models: evaluate, pack, read, verify, score own patients.",
+        parts=(
+            Room(
+                "question",
+                "Print the lines of a study file that evaluate a trained model.",
+                _MODELS,
+                member="question",
+            ),
+            Room("make", "Make the signed package of a model from evidence.", _MODELS, member="make"),
+            Room("show", "Print what a package says.", _MODELS, member="show"),
+            Room("verify", "Check a package, and the evidence behind it.", _MODELS, member="verify"),
+            Room("card", "Write the model's card, HTML.", "fedvalue.server.model_cli", member="card"),
+            Room(
+                "score",
+                "Score this hospital's own patients; nothing is sent.",
+                "fedvalue.client.scoring_cli",
+                member="score",
+            ),
+            Room("coefficients", "Print risk coefficients by cell.", _MODELS, member="coefficients"),
+        ),
+    ),
+    Room(
         "report",
         "Write pages with figures: a budget impact, evidence with decisions.",
         "fedvalue.server.report_cli",
@@ -104,13 +139,13 @@ class LazyCommand(click.Command):
 
     def __init__(self, room: Room) -> None:
         super().__init__(room.name, help=room.summary)
-        self._room = room
+        self.room = room
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Import the room and let its own command read the arguments; click then invokes that one."""
-        return self._room.load().make_context(info_name, args, parent=parent, **extra)
+        return self.room.load().make_context(info_name, args, parent=parent, **extra)
 
 
 def command(rooms: Sequence[Room] = ROOMS) -> click.Group:

@@ -17,6 +17,7 @@
     │   ├── NotApproved  StudyChanged  OutsideValidity  RosterMismatch  PolicyForbids
     │   ├── BudgetSpent  ReleaseUnknown  AttemptTaken  SpareAttemptsSpent  MessageInvalid  SiteFault
     │   ├── SiteUnreachable        the site node does not run behind its ClientApp
+    │   ├── SessionUnavailable     the site dials in nowhere, and is asked over Flower's own grid
     │   ├── NotReserved            nothing was set aside for this study, or not for this ask
     │   ├── StudyClosed            the study was closed here, for good
     │   ├── SitePaused             the site's people have paused it
@@ -210,6 +211,12 @@ class SpareAttemptsSpent(Refusal):
     """Every planned attempt at this release is used."""
 
     code = "spare_attempts_spent"
+
+
+class SessionUnavailable(Refusal):
+    """The site dials in nowhere: its people do not want it to, or it was told of no coordinator."""
+
+    code = "session_unavailable"
 
 
 class NotReserved(Refusal):

@@ -9,6 +9,7 @@ same command afterwards must bring it to its end: rows say where that was needed
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def machine() -> Found:
     with scene(SEED + 3) as found:
         rows = [befall(found, faults.disk_full, "disk-full"), befall(found, faults.stopped, "slow-site")]
         site, first = found.rng.choice(found.sites), found.rng.randint(1, 8)
-        spoiled = {"PYTHONPATH": str(SPOILED), "FEDVALUE_SPOILED": str(first)}
+        path = os.pathsep.join(each for each in (str(SPOILED), os.environ.get("PYTHONPATH", "")) if each)
+        spoiled = {"PYTHONPATH": path, "FEDVALUE_SPOILED": str(first)}
         with changed(found, site, spoiled):
             found.machines.wait_for_sites()
             rows.append(befall(found, None, "garbage") | {"told": f"{site}, from its answer {first} on"})
@@ -139,7 +141,7 @@ def report(found: Mapping[str, Found]) -> Report:
                 broken.append(f"{row['fault']}: {row['outcome']}")
         if each["left"]:
             broken.append(f"{group}: {each['left']} processes are left")
-    return Report("\n".join(lines) + "\n", tuple(broken))
+    return Report("\n".join(lines) + "\n", tuple(broken), (f"seed {SEED}",))
 
 
 def _shown(value: object) -> str:

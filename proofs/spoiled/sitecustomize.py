@@ -8,34 +8,28 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import grpc
     from flwr.app import RecordDict
 
 NODE = "fedvalue.client.running.process"
 
 
 def spoil(first: int) -> None:
-    """Replace what leaves the node's socket, from its answer number ``first`` on."""
-    from fedvalue.client import relay
+    """Replace what the node says, from its answer number ``first`` to a step on."""
+    from fedvalue.client.node import SiteNode
     from fedvalue.strategies.secure_aggregation.messages import STEP, StepReply, Wire
 
-    serving, numbers = relay.serving, itertools.count(1)
+    answer, numbers = SiteNode.answer, itertools.count(1)
 
-    def spoiled(answer: Callable[[str, RecordDict], RecordDict], socket: Path) -> grpc.Server:
-        def said(kind: str, content: RecordDict) -> RecordDict:
-            told = answer(kind, content)
-            if kind != STEP or next(numbers) < first:
-                return told
-            return Wire.pack(StepReply(os.urandom(400)))
+    def spoiled(node: SiteNode, kind: str, content: RecordDict) -> RecordDict:
+        told = answer(node, kind, content)
+        if kind != STEP or next(numbers) < first:
+            return told
+        return Wire.pack(StepReply(os.urandom(400)))
 
-        return serving(said, socket)
-
-    relay.serving = spoiled  # the node takes it from there when it starts
+    SiteNode.answer = spoiled  # type: ignore[method-assign]  # what a hostile site would do
 
 
 if NODE in sys.orig_argv:

@@ -20,6 +20,7 @@ import pytest
 from fedvalue.client.opening import SITE_VARIABLE
 from fedvalue.evidence import sealing
 from fedvalue.evidence.chain import verify_chain
+from fedvalue.operations.processes import free_ports
 from fedvalue.quiet import quiet_environment
 from fedvalue.synthetic.hospitals import make_hospitals
 from fedvalue.synthetic.studies import three_sites_study
@@ -95,7 +96,7 @@ def locked(secret: Path) -> Iterator[None]:
 
 
 @pytest.mark.timeout(600)
-def test_three_real_hospitals_answer_the_small_study_over_flowers_own_processes(
+def test_three_real_hospitals_answer_the_small_study_by_the_commands_that_people_type(
     start_flower: StartFlower, checkout: Path, warm_commands: Path, tmp_path: Path
 ) -> None:
     fedvalue = Shell(warm_commands, tmp_path)
@@ -123,6 +124,7 @@ def test_three_real_hospitals_answer_the_small_study_over_flowers_own_processes(
     run = federation.run(
         checkout, study=str(study), roster=str(roster), out=str(out),
         authority=str(papers / "authority.crt"), revocations=str(papers / "revocations.pem"),
+        federation=str(tmp_path / "coordinator"), sessions=f"127.0.0.1:{free_ports(1)[0]}",
     )  # fmt: skip
     assert run.status == "finished:completed", run.output + run.details
 
@@ -136,5 +138,9 @@ def test_three_real_hospitals_answer_the_small_study_over_flowers_own_processes(
     with locked(tmp_path / "passphrase"):
         for home in homes.values():
             assert len(fedvalue.told("site", "ledger", home)["debits"]) == 1
+    joined_in = [
+        line for line in (out / "coordinator.log").read_text().splitlines() if "session joined" in line
+    ]
+    assert len(joined_in) == 3
     assert federation.outbound() == []
     shutil.rmtree(sockets)

@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from fedvalue.client.places import SOCKET
 from fedvalue.client.relay import relayed
 from fedvalue.errors import SiteFault
-from fedvalue.strategies.secure_aggregation.messages import ENROL, RELEASE, STEP, Refused, Wire
+from fedvalue.strategies.secure_aggregation.messages import ENROL, RELEASE, SESSION, STEP, Refused, Wire
 
 SITE_HOME = "site-home"
 """Key of the node configuration that names the site's folder; the node's socket lies in it."""
@@ -30,6 +30,11 @@ Answer = Callable[[str, RecordDict], RecordDict]
 def make_app(node_of: Callable[[Context], Answer]) -> ClientApp:
     """Return a ClientApp that passes each message to the node that ``node_of`` finds for it."""
     made = ClientApp()
+
+    @made.query(SESSION.removeprefix("query."))
+    def session(message: Message, context: Context) -> Message:
+        """Will you dial in, so that the rounds of a study run over one stream?"""
+        return _answer(message, context, node_of)
 
     @made.query(ENROL.removeprefix("query."))
     def enrol(message: Message, context: Context) -> Message:

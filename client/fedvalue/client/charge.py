@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from fedvalue.client.governance.approvals import ApprovedStudy, price_of
+from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.entries import Debit
 from fedvalue.client.governance.policy import Policy
+from fedvalue.client.home import SiteHome
 from fedvalue.errors import PolicyForbids, PrivacyError, SpareAttemptsSpent
 from fedvalue.planning.plan import PlannedRelease
 from fedvalue.privacy.randomness import NoiseSource, require_production
@@ -33,6 +37,17 @@ def require_noise(policy: Policy, noise: NoiseSource) -> None:
         require_production(noise)
     except PrivacyError as error:
         raise PolicyForbids("the noise can be repeated by whoever knows its seed") from error
+
+
+def note_release(home: SiteHome, found: ApprovedStudy, release: PlannedRelease, attempt: int) -> None:
+    """Write a release into the audit log, before it leaves: the study, which release, which attempt.
+
+    Raises:
+      OutputError: the log cannot be written; nothing may leave.
+    """
+    AuditLog(home.audit_file, home.clock).write(
+        "released", study=found.plan.study_hash, release=release.label, attempt=attempt
+    )
 
 
 def debit_of(
@@ -71,4 +86,7 @@ def debit_of(
         round=0 if asked is None else asked.number,
         h=h.hex(),
         unsafe_exact=release.exact,
+        rate=Fraction(1) if release.drawn is None else release.drawn.rate,
+        steps=0 if release.drawn is None else release.drawn.steps,
+        sites_per_patient=release.sites_per_patient,
     )

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fedvalue.client.charge import debit_of, require_attempt, require_noise
+from fedvalue.client.charge import debit_of, note_release, require_attempt, require_noise
 from fedvalue.client.governance.approvals import ApprovedStudy
 from fedvalue.client.home import SiteHome
 from fedvalue.errors import PolicyForbids, ReleaseUnknown, SpareAttemptsSpent
@@ -36,6 +36,7 @@ def clear_share(
       ReleaseUnknown: the coordinator asks otherwise than this site computes.
       SpareAttemptsSpent: no such attempt, or it was charged and its answer lost.
       LedgerError: the debit cannot be written.
+      OutputError: the audit log cannot be written.
     """
     if CLEAR_SUM not in found.approval.unsafe:
         raise PolicyForbids("the officer did not approve that the sum travels in clear")
@@ -56,6 +57,7 @@ def clear_share(
             share = noised(release, found.cohort(home), noise, request.public)
             vector = np.ascontiguousarray(share, dtype=WORD).tobytes()
             ledger.store_reply(receipt, vector)
+    note_release(home, found, release, request.attempt)
     key = home.site_key()
     salt = _salt(key, request)
     site = home.policy.site

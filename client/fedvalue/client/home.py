@@ -17,7 +17,6 @@ from fedvalue.client.governance.partitions import Partitions, site_secret
 from fedvalue.client.governance.policy import Policy, load_policy
 from fedvalue.client.places import SOCKET
 from fedvalue.errors import OutputError, SignatureInvalid
-from fedvalue.privacy.accounting import Budget
 from fedvalue.study.keys import make_key, replace_file
 from fedvalue.study.passphrases import KeyRing, nobody
 from fedvalue.study.roster import Site
@@ -108,7 +107,7 @@ class SiteHome:
         key = make_key(home.site_key_file, passphrases.site)
         officer = make_key(home.officer_key_file, passphrases.officer)
         write_atomically(home.officer_public_file, public_hex(officer).encode())
-        budget = Budget(policy.budget.epsilon, policy.budget.delta)
+        budget = policy.for_life
         # this year's partition exists from the start, so that the ledger does not tell whether anybody came
         Ledger.create(home.ledger_file, budget, key, clock, partitions=(str(clock().year),)).close()
         write_atomically(home.policy_file, policy.to_toml().encode())
@@ -206,7 +205,7 @@ class SiteHome:
         Raises:
           LedgerError: broken, busy, or its budget is not the policy's.
         """
-        budget = Budget(self.policy.budget.epsilon, self.policy.budget.delta)
+        budget = self.policy.for_life
         return Ledger.open(self.ledger_file, self.site_key(), self.clock, budget=budget)
 
     def first_entries(self, ledger: Ledger) -> Partitions:

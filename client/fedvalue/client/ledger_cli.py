@@ -1,4 +1,4 @@
-"""``fedvalue site ledger`` and ``fedvalue site audit``: read, check, foresee, close, and the way back."""
+"""``fedvalue site ledger``: read, foresee, close, and the way back."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from fedvalue.client.governance.forecast import (
     forecast,
     load_programme,
 )
-from fedvalue.client.governance.partitions import Partitions, site_secret
-from fedvalue.client.home import SiteHome, system_clock
+from fedvalue.client.home import system_clock
 from fedvalue.client.opening import open_home
-from fedvalue.errors import FedValueError, PrivacyError, StudyInvalid
+from fedvalue.errors import PrivacyError, StudyInvalid
 from fedvalue.privacy import accounting
 from fedvalue.privacy.accounting import Budget
 from fedvalue.privacy.release import RHO_UNIT
@@ -59,7 +58,6 @@ ledger_app = typer.Typer(
     no_args_is_help=True,
     help="The site's privacy ledger. `fedvalue site ledger HOME` shows it.",
 )
-audit_app = typer.Typer(no_args_is_help=True, help="The site's audit log.")
 
 
 @ledger_app.command(DEFAULT)
@@ -75,7 +73,7 @@ def show(home: Home, as_json: AsJson = False) -> None:
             "partitions": [_account(each) for each in ledger.accounts()],
             "reservations": [
                 {"study": held.study_hash, "partitions": list(held.partitions), "entry": held.number,
-                 "unasked": len(held.slots), "rho": float((held.price.rho_units or 0) * RHO_UNIT)}
+                 "unasked": len(held.slots), "rho": float(held.price.covering_rho_units * RHO_UNIT)}
                 for held in ledger.reservations()
             ],
             "debits": [json.loads(entry.content()) for entry in ledger.entries() if entry.kind == "debit"],
@@ -159,49 +157,6 @@ def backup(
 ledger_recovery_cli.add_to(ledger_app)
 
 
-@audit_app.command()
-def verify(home: Home, as_json: AsJson = False) -> None:
-    """Check the audit log's chain, the ledger's chain and signatures, and the store of first entries.
-
-    The first line that does not hold is named; the exit status is 5.
-    """
-    opened = open_home(home)
-    found: dict[str, Any] = {}
-    wrong: list[FedValueError] = []
-    for name, check in (("audit", _check_audit), ("ledger", _check_ledger), ("first_entries", _check_store)):
-        try:
-            found[name] = check(opened)
-        except FedValueError as error:
-            wrong.append(error)
-            if not as_json:
-                typer.echo(f"{name}: DOES NOT HOLD", err=True)
-    if wrong:
-        raise wrong[0]
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for name, facts in found.items():
-        typer.echo(f"{name}: holds ({', '.join(f'{value} {key}' for key, value in facts.items())})")
-
-
-def _check_audit(home: SiteHome) -> dict[str, object]:
-    return {"lines": len(AuditLog(home.audit_file, home.clock).entries())}
-
-
-def _check_ledger(home: SiteHome) -> dict[str, object]:
-    with home.ledger() as ledger:
-        return {"entries": len(ledger.entries()), "head": ledger.head().hash}
-
-
-def _check_store(home: SiteHome) -> dict[str, object]:
-    with home.ledger() as ledger:
-        if not ledger.store_mark().batch and not home.first_entries_file.exists():
-            return {"loads": 0}
-        secret = site_secret(home.first_entries_secret_file)
-        with Partitions.open(home.first_entries_file, secret, ledger):
-            return {"loads": ledger.store_mark().batch}
-
-
 def _left(accounts: tuple[Account, ...], budget: Budget) -> int:
     """Return what a study of every partition that is not lost could still charge, units of 2^-40."""
     return min(
@@ -218,8 +173,8 @@ def _account(account: Account) -> dict[str, Any]:
         "epsilon_spent": budget.epsilon if account.lost else budget.epsilon_of(account.spent),
         "epsilon_reserved": budget.epsilon_of(account.reserved),
         "epsilon_left": accounting.epsilon(account.remaining_units, budget.delta),
-        "rho_spent": float((account.spent.rho_units or 0) * RHO_UNIT),
-        "rho_reserved": float((account.reserved.rho_units or 0) * RHO_UNIT),
+        "rho_spent": float(account.spent.covering_rho_units * RHO_UNIT),
+        "rho_reserved": float(account.reserved.covering_rho_units * RHO_UNIT),
         "rho_left": float(account.remaining_units * RHO_UNIT),
     }  # fmt: skip
 

@@ -20,7 +20,6 @@ from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.identity import site_roster
 from fedvalue.client.opening import open_home
 from fedvalue.errors import LedgerError, RosterMismatch
-from fedvalue.privacy.accounting import Budget
 from fedvalue.secure_sum.thresholds import thresholds
 from fedvalue.study.model import Part
 from fedvalue.study.roster import SITE_ID, Roster
@@ -126,7 +125,7 @@ _NAMES = {"ask": "ask", "receipt": "receipt", "reopened": "compare", "restored":
 
 
 def _place(home: SiteHome) -> Place:
-    budget = Budget(home.policy.budget.epsilon, home.policy.budget.delta)
+    budget = home.policy.for_life
     secret = site_secret(home.first_entries_secret_file)
     return Place(home.ledger_file, home.first_entries_file, secret, budget, home.site_key(), home.clock)
 

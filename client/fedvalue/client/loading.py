@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import hmac
 from pathlib import Path
 
 from fedvalue.client.governance.audit import AuditLog
+from fedvalue.client.governance.opening_partitions import open_named
+from fedvalue.client.governance.partitions import site_secret
 from fedvalue.client.home import SiteHome, write_atomically
-from fedvalue.client.records.load import load
+from fedvalue.client.records.load import has_pseudonyms, load
 from fedvalue.client.records.mapping import Mapping
+from fedvalue.client.records.pseudonyms import Pseudonyms
 from fedvalue.client.records.report import LoadReport
 from fedvalue.client.records.store import MODEST, reading
+
+
+def pseudonyms(home: SiteHome) -> Pseudonyms | None:
+    """Return what a site's records know patients by, None where they have the hospital's own ids.
+
+    A home whose records were loaded before there were pseudonyms goes on without them: under new names
+    everybody would enter the ledger once more.
+
+    Raises:
+      LedgerError: the site's secret cannot be read or made.
+      SourceUnreadable: the records are no store.
+    """
+    if has_pseudonyms(home.records_file) is False:
+        return None
+    secret = site_secret(home.first_entries_secret_file)  # one secret to keep safe, one purpose a derived key
+    return Pseudonyms(hmac.digest(secret, b"\x00pseudonyms of the records", "sha256"))
+
+
+def known_as(home: SiteHome, local_id: str) -> str:
+    """Return what the site's records call a patient of the hospital.
+
+    Raises:
+      LedgerError, SourceUnreadable: as in `pseudonyms`.
+    """
+    names = pseudonyms(home)
+    return local_id if names is None else names.of(local_id)
 
 
 def load_records(home: SiteHome, source: Path, mapping: Mapping) -> LoadReport:
@@ -27,10 +57,11 @@ def load_records(home: SiteHome, source: Path, mapping: Mapping) -> LoadReport:
       RecordsError: the tables cannot be loaded; the records are as before.
       LedgerError: the ledger or the store of first entries cannot be written.
     """
-    report = load(source, mapping, home.records_file)
+    report = load(source, mapping, home.records_file, pseudonyms=pseudonyms(home))
     with reading(home.records_file, limits=MODEST) as connection:
         ids = [str(patient) for (patient,) in connection.execute("SELECT patient_id FROM patient").fetchall()]
     with home.ledger() as ledger, home.first_entries(ledger) as entered:
+        open_named(ledger, home.policy, home.clock().year)
         entered.register(ids, home.clock().year)
     write_atomically(home.folder / "load-report.json", report.json_text().encode())
     AuditLog(home.audit_file, home.clock).write("loaded")

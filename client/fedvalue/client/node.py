@@ -32,6 +32,7 @@ from fedvalue.client.node_receipts import NodeReceipts
 from fedvalue.client.pace import paced
 from fedvalue.client.private_share import private_share
 from fedvalue.client.running.pause import require_running
+from fedvalue.client.sessions import Invitation, Sessions, Streaming
 from fedvalue.errors import (
     FedValueError,
     LedgerBusy,
@@ -55,20 +56,24 @@ from fedvalue.strategies.secure_aggregation.messages import (
     EnrolReply,
     EnrolRequest,
     Refused,
-    ReleaseRequest,
     Reply,
+    Request,
+    SessionReply,
+    SessionRequest,
     StepReply,
     StepRequest,
     Wire,
 )
 from fedvalue.strategies.secure_aggregation.private_sum.agreed import Agreed, ChargedShare, agreed_on
 from fedvalue.strategies.secure_aggregation.private_sum.site import SiteProtocol
+from fedvalue.strategies.secure_aggregation.private_sum.wire import study_of
 from fedvalue.study import signature
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
 from fedvalue.study.identity.ends import warnings
 from fedvalue.study.passphrases import Ask, KeyRing, nobody
 
 LOG = logging.getLogger("fedvalue.node")
+MOST_PORT = 65535
 LOCK = ".node"
 """File in the home that a running node holds: two nodes would be two answers to one question."""
 
@@ -84,6 +89,7 @@ class SiteNode:
         noise: NoiseSource | None = None,
         entropy: Entropy = os.urandom,
         ask: Ask = nobody,
+        streaming: Streaming | None = None,
     ) -> None:
         """Start the node of the home at ``folder``; no other may run on it.
 
@@ -93,6 +99,7 @@ class SiteNode:
           noise: Source of privacy noise; None takes the operating system's.
           entropy: Where the secrets of the private sum come from.
           ask: Gives the passphrase of the site's key, once, if it is under one.
+          streaming: Where it may dial for streaming rounds; None dials nowhere.
 
         Raises:
           PassphraseWrong: the site's key does not open.
@@ -107,6 +114,7 @@ class SiteNode:
         self._noise = noise or SystemNoise()
         self._known: dict[str, tuple[bytes, ApprovedStudy]] = {}
         self._guard = threading.Lock()
+        self._sessions = Sessions(streaming)
         try:
             self._receipts = Receipts.open(home.receipts_file)
             self._journal = DurableJournal.open(home.journal_file, self._receipts)
@@ -125,7 +133,8 @@ class SiteNode:
         )
 
     def close(self) -> None:
-        """Forget every epoch and let another node run on the home."""
+        """End every session, forget every epoch, and let another node run on the home."""
+        self._sessions.close()
         if self._unlock.alive:
             self._protocol.leave()
             self._journal.close()
@@ -153,28 +162,29 @@ class SiteNode:
     def answer(self, message_type: str, content: RecordDict) -> RecordDict:
         """Answer one message; never raises for what a message or the site's data hold."""
         reply: Reply
-        name = message_type[:40]
+        name, about = message_type[:40], dict[str, str]()
         audit = AuditLog(self._folder / "audit.jsonl", self._clock)
         try:
             require_running(self._folder)
             request = Wire.request(message_type, content)
             name = f"{name} {request.step[:20]}" if isinstance(request, StepRequest) else name
+            about = _about(request)
             reply = self._reply(request)
             require_running(self._folder)  # what a pause has overtaken is not sent
-            audit.write("answered", message=name, **_about(request))
+            audit.write("answered", message=name, **about)
         except (Refusal, LedgerError) as error:
             if isinstance(error, SitePaused):
                 self._protocol.leave()
-            reply = _refuse(audit, name, error)
+            reply = _refuse(audit, name, error, about)
         except Exception as error:
             # The text of a foreign error may hold a patient: only its kind is kept, and only here.
-            reply = _refuse(audit, name, SiteFault(type(error).__name__))
+            reply = _refuse(audit, name, SiteFault(type(error).__name__), about)
         kind = message_type.removeprefix("query.") if message_type in Wire.REQUESTS else "other"
         code = reply.code if isinstance(reply, Refused) else ""
         event(LOG, "message refused" if code else "message answered", kind=kind, code=code)
         return Wire.pack(reply)
 
-    def _reply(self, request: EnrolRequest | StepRequest | ReleaseRequest) -> Reply:
+    def _reply(self, request: Request) -> Reply:
         if isinstance(request, StepRequest):
             return StepReply(self._protocol.answer(request.step, request.payload))
         home, found = self._home(), self._found(request.study_hash)
@@ -184,9 +194,28 @@ class SiteNode:
         found.standing(home)
         if isinstance(request, EnrolRequest):
             return _enrolled(home, found, request)
+        if isinstance(request, SessionRequest):
+            return self._dialing(home, request)
         # a retransmission waits for the answer it repeats; so does a withdrawal
         with home.locked(), paced(home.policy.period):
             return clear_share(home, self._found(request.study_hash), request, self._noise)
+
+    def _dialing(self, home: SiteHome, request: SessionRequest) -> SessionReply:
+        """Dial the coordinator's port, and say with which certificate."""
+        _require_nonce(request.nonce)
+        _require_nonce(request.session)
+        if not 1 <= request.port <= MOST_PORT:
+            raise MessageInvalid("a session is at a port")
+        site, key = home.policy.site, home.site_key()
+        certificate = self._sessions.begin(
+            site, Invitation(request.study_hash, request.session, request.port), self.answer,
+            lambda said: signature.sign(said, key, "site"),
+        )  # fmt: skip
+        statement = statements.session_certificate(
+            nonce=request.nonce, study_hash=request.study_hash, roster_hash=request.roster_hash, site=site,
+            certificate=certificate,
+        )  # fmt: skip
+        return SessionReply(site, certificate, signature.sign(statement, key, "site").model_dump_json())
 
     def _home(self) -> SiteHome:
         """The home as it is now: a changed policy holds from the next message on."""
@@ -225,8 +254,7 @@ class SiteNode:
 
 
 def _enrolled(home: SiteHome, found: ApprovedStudy, request: EnrolRequest) -> EnrolReply:
-    if NONCE.fullmatch(request.nonce) is None:
-        raise MessageInvalid("a nonce has 32 hexadecimal digits")
+    _require_nonce(request.nonce)
     site = home.policy.site
     statement = statements.enrolment(
         nonce=request.nonce,
@@ -239,16 +267,25 @@ def _enrolled(home: SiteHome, found: ApprovedStudy, request: EnrolRequest) -> En
     return EnrolReply(site, found.approval.model_dump_json(), signed.model_dump_json(), certificate)
 
 
-def _refuse(audit: AuditLog, name: str, error: FedValueError) -> Refused:
+def _require_nonce(nonce: str) -> None:
+    if NONCE.fullmatch(nonce) is None:
+        raise MessageInvalid("a nonce has 32 hexadecimal digits")
+
+
+def _refuse(audit: AuditLog, name: str, error: FedValueError, about: dict[str, str]) -> Refused:
     try:
-        audit.write("refused", message=name, code=error.code, reason=error.what[:200])
+        audit.write("refused", message=name, code=error.code, reason=error.what[:200], **about)
     except OutputError:
         return Refused(SiteFault.code)
     return Refused(error.code)
 
 
-def _about(request: EnrolRequest | StepRequest | ReleaseRequest) -> dict[str, str]:
-    return {} if isinstance(request, StepRequest) else {"study": request.study_hash[:64]}
+def _about(request: Request) -> dict[str, str]:
+    """The study that a message names, for the audit log; only if it reads as one: a stranger wrote it."""
+    named = (
+        study_of(request.step, request.payload) if isinstance(request, StepRequest) else request.study_hash
+    )
+    return {"study": named} if HASH.fullmatch(named) else {}
 
 
 def _state(home: SiteHome, study_hash: str) -> bytes | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fedvalue.client.charge import debit_of, require_attempt, require_noise
+from fedvalue.client.charge import debit_of, note_release, require_attempt, require_noise
 from fedvalue.client.governance.approvals import ApprovedStudy, in_force
+from fedvalue.client.governance.validity import require_unexpired
 from fedvalue.client.home import SiteHome
 from fedvalue.client.node_receipts import NodeReceipts
 from fedvalue.errors import SpareAttemptsSpent, SpecificationDiffers
@@ -16,6 +17,7 @@ from fedvalue.secure_sum.specification import RoundSpecification
 from fedvalue.strategies.secure_aggregation.clear_sum import noised
 from fedvalue.strategies.secure_aggregation.private_sum.agreed import ChargedShare
 from fedvalue.strategies.secure_aggregation.private_sum.journal import LedgerEnd
+from fedvalue.strategies.training.at_site import learner_of
 from fedvalue.study.identity.clock import require_later
 
 
@@ -48,8 +50,10 @@ def private_share(
       SpareAttemptsSpent: it was charged for this one before.
       ClockSkewed: the clock is behind the ledger's last entry.
       LedgerError: the debit cannot be written.
+      OutputError: the audit log cannot be written.
     """
     in_force(found.study, home)
+    require_unexpired(found.approval, home)
     release = found.plan.release(asked.release.label)
     release.require_public(asked.public)
     _require_same(found, release, asked)
@@ -64,7 +68,9 @@ def private_share(
             raise SpareAttemptsSpent("the round was charged and its answer was lost; it is not made again")
         end = ledger.head()
     start.held(end)
-    vector = noised(release, found.cohort(home), noise, asked.public)
+    learner = learner_of(release, noise, keep=home.study_folder(found.plan.study_hash))
+    vector = noised(release, found.cohort(home), noise, asked.public, learner)
+    note_release(home, found, release, asked.attempt)
     return ChargedShare(vector, LedgerEnd(end.counter, bytes.fromhex(end.hash)))
 
 

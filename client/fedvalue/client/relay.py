@@ -27,6 +27,8 @@ LONGEST_PATH = 100
 
 WAIT_SECONDS = 5.0
 WORKERS = 8
+MOST_AT_ONCE = 4 * WORKERS
+"""Messages that are worked on or wait; the next one is turned away, and its sender may ask again."""
 
 Answer = Callable[[str, RecordDict], RecordDict]
 
@@ -59,7 +61,9 @@ def serving(answer: Answer, socket: Path) -> grpc.Server:
       OutputError: the path is too long, is no socket, is in use, or cannot be written.
     """
     _make_room(socket)
-    server = grpc.server(ThreadPoolExecutor(WORKERS), options=ANY_LENGTH)
+    server = grpc.server(
+        ThreadPoolExecutor(WORKERS), options=ANY_LENGTH, maximum_concurrent_rpcs=MOST_AT_ONCE
+    )
     rpc.add_SiteNodeServicer_to_server(_Servicer(answer), server)
     before = os.umask(0o177)
     try:

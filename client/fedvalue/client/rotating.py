@@ -10,7 +10,6 @@ from fedvalue.client.governance.ledger import Ledger
 from fedvalue.client.home import SiteHome
 from fedvalue.client.node import node_lock
 from fedvalue.errors import LedgerBroken, OutputError
-from fedvalue.privacy.accounting import Budget
 from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.signature import public_hex
 
@@ -38,7 +37,7 @@ def new_site_key(home: SiteHome, passphrase: bytes | None) -> str:
     lock = node_lock(home.folder)
     try:
         key = load_key(path, passphrase) if path.exists() else make_key(path, passphrase)
-        budget = Budget(home.policy.budget.epsilon, home.policy.budget.delta)
+        budget = home.policy.for_life
         try:
             home.ledger().hand_over(key)
         except LedgerBroken:

@@ -15,6 +15,8 @@ from types import FrameType
 from fedvalue.client.node import SiteNode
 from fedvalue.client.places import SOCKET
 from fedvalue.client.relay import serving
+from fedvalue.client.running.settings import load_settings
+from fedvalue.client.sessions import Streaming
 from fedvalue.study.passphrases import Ask, nobody
 
 GRACE = 5.0
@@ -37,7 +39,7 @@ def serve_node(folder: Path, socket: Path | None, *, told: Callable[[str], None]
       PassphraseWrong: the site's key does not open.
       LedgerBusy: another node runs on this home.
       OutputError: the socket cannot be made.
-      FedValueError: the home cannot be opened.
+      FedValueError: the home cannot be opened, or its settings are not valid.
     """
     keep_secrets_in_memory()
     stop = threading.Event()
@@ -47,9 +49,10 @@ def serve_node(folder: Path, socket: Path | None, *, told: Callable[[str], None]
         stop.set()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    path = socket or folder / SOCKET
+    path, flower = socket or folder / SOCKET, load_settings(folder).flower
+    streaming = Streaming.of(folder / "identity", flower.sessions, flower.proxy)
     try:
-        with SiteNode(folder, ask=ask) as node:
+        with SiteNode(folder, ask=ask, streaming=streaming) as node:
             server = serving(node.answer, path)
             told(f"answering on {path}")
             for line in node.warnings():

@@ -1,7 +1,7 @@
 """The site's end of a session: dial out, answer what comes, and after a break go on with the stored bytes.
 
 An answer is kept until the coordinator says that it arrived; a question that comes again gets the same bytes
-and is not worked on twice. The site dials only addresses that its policy names, and never listens.
+and is not worked on twice. The site dials one host, that of its enrolment, and never listens.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from secrets import SystemRandom
+from typing import Any
 
 import grpc
 from flwr.app import RecordDict
 
-from fedvalue.errors import MessageInvalid
+from fedvalue.errors import FedValueError
 from fedvalue.evidence import statements
+from fedvalue.operations.logs import event
 from fedvalue.protos.v1 import session_pb2 as pb
 from fedvalue.protos.v1 import session_pb2_grpc as rpc
 from fedvalue.protos.v1 import site_node_pb2 as node_pb
@@ -26,15 +29,22 @@ from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, 
 from fedvalue.study.signature import Signature
 
 LOG = logging.getLogger("fedvalue.session")
-FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 """Seconds before a broken session is dialed again; doubled each time, with a random part."""
+
+SOON_SECONDS, SOON_WAIT = 20.0, 1.0
+"""For so long after a break it is dialed at least so often: most breaks are short."""
+
+GIVEN_UP_SECONDS = 1800.0
+"""Nobody there for so long: the session is over. A coordinator that comes back asks for a new one."""
 
 OPTIONS = (
     ("grpc.max_receive_message_length", PIECE_BYTES + 4096),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # else a channel inherits the back-off of the one before
 )
 
 Answer = Callable[[str, RecordDict], RecordDict]
@@ -92,35 +102,58 @@ class SiteSession:
         """
         self._site, self._study, self._dialing = site, study_hash, dialing
         self._answer, self._sign = answer, sign
-        self._stop = threading.Event()
+        self._stop, self._wake = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._kept: dict[int, Parts] = {}
         self._working: set[int] = set()
         self._work: queue.Queue[tuple[int, Parts] | None] = queue.Queue()
         self._outgoing: queue.Queue[pb.FromSite | int | None] = queue.Queue()
+        self._call: Any = None
         self._spread = spread or SystemRandom().random
 
     def stop(self) -> None:
-        """End it from this side, at the next moment that it can be."""
+        """End it from this side; an answer that is being worked on is not sent any more."""
         self._stop.set()
-        self._outgoing.put(None)
+        self._hang_up()
+
+    def redial(self, dialing: Dialing) -> None:
+        """Go on at another port or with another certificate; what is kept stays kept."""
+        with self._lock:
+            self._dialing = dialing
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._wake.set()
+        with self._lock:
+            call, outgoing = self._call, self._outgoing
+        outgoing.put(None)
+        if call is not None:
+            call.cancel()
 
     def run(self) -> str:
         """Dial, answer, and dial again after every break, until the session is over.
 
         Returns:
-          Why it ended: the coordinator's word, or ``stopped``.
+          Why it ended: the coordinator's word, ``stopped``, or ``given up``.
         """
         worker = threading.Thread(target=self._work_on, name=f"session-{self._study[:8]}", daemon=True)
         worker.start()
-        wait = FIRST_WAIT
+        wait, there = FIRST_WAIT, time.monotonic()
         try:
             while not self._stop.is_set():
                 joined, why = self._connection()
                 if why:
                     return why
-                wait = FIRST_WAIT if joined else min(2 * wait, LONGEST_WAIT)
-                self._stop.wait(wait * (1 - self._spread() / 2))
+                if joined:
+                    wait, there = FIRST_WAIT, time.monotonic()
+                away = time.monotonic() - there
+                if away > GIVEN_UP_SECONDS:
+                    return "given up"
+                if self._wake.wait(wait * (1 - self._spread() / 2)):
+                    self._wake.clear()
+                    wait = FIRST_WAIT
+                    continue
+                wait = min(2 * wait, LONGEST_WAIT if away > SOON_SECONDS else SOON_WAIT)
         finally:
             self._work.put(None)
         return "stopped"
@@ -129,17 +162,18 @@ class SiteSession:
         """Hold one connection; return whether the coordinator welcomed it, and why the session is over."""
         outgoing: queue.Queue[pb.FromSite | int | None] = queue.Queue()
         with self._lock:
-            self._outgoing = outgoing
+            self._outgoing, dialing = outgoing, self._dialing
         joined, joining = False, Joining()
         try:
             with grpc.secure_channel(
-                self._dialing.address, self._dialing.credentials, options=self._dialing.options()
+                dialing.address, dialing.credentials, options=dialing.options()
             ) as channel:
                 call = rpc.SessionsStub(channel).Join(self._said(outgoing))
+                with self._lock:
+                    self._call = call
+                if self._stop.is_set():
+                    call.cancel()  # type: ignore[no-untyped-call]  # gRPC leaves it untyped
                 for message in call:
-                    if self._stop.is_set():
-                        call.cancel()  # type: ignore[no-untyped-call]  # gRPC leaves it untyped
-                        break
                     kind = message.WhichOneof("said")
                     if kind == "over":
                         return True, message.over.why[:40] or "ended"
@@ -154,10 +188,13 @@ class SiteSession:
                     elif kind == "arrived":
                         with self._lock:
                             self._kept.pop(message.arrived.number, None)
-        except (grpc.RpcError, MessageInvalid) as error:
-            LOG.info("a connection ended: %s", type(error).__name__)
+        except (grpc.RpcError, FedValueError) as error:
+            if joined and not self._stop.is_set():
+                event(LOG, "session broke", study=self._study[:16], error=type(error).__name__)
         finally:
             outgoing.put(None)
+            with self._lock:
+                self._call = None
         return joined, ""
 
     def _hello(self, nonce: bytes) -> pb.Hello:
@@ -191,7 +228,7 @@ class SiteSession:
             return (node_pb.Answered(fields=fields).SerializeToString(), *beside)
         except Exception:
             # nothing of an error may leave; an empty answer is no message, and the coordinator says so
-            LOG.warning("a question could not be answered")
+            event(LOG, "message without an answer", level=logging.WARNING)
             return (b"",)
 
     def _said(self, outgoing: queue.Queue[pb.FromSite | int | None]) -> Iterator[pb.FromSite]:

@@ -26,6 +26,25 @@ MAX_EPSILON = 20.0
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """That each patient enters a question by chance only, secretly and with a public probability.
+
+    Attributes:
+      rate: q, above 0 and at most 1; at 1 everybody enters and nothing is drawn.
+      steps: 0 for one sum with the noise of all sites. Above it, so many steps that a site takes by itself,
+        each on a sample of its own and with the site's own noise alone; what is summed is where they led.
+    """
+
+    rate: Fraction
+    steps: int = 0
+
+    @property
+    def local(self) -> bool:
+        """True where a site takes steps by itself."""
+        return self.steps > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One question to the federation.
 
@@ -36,6 +55,9 @@ class Ask:
       public_size: How many public numbers travel with the question; 0 where it is fixed in advance.
       public: Those numbers, shape ``(public_size,)``: what earlier releases said, such as the coefficients
         of a Newton step. The bound holds for any finite ones, because the coordinator chooses them.
+      drawn: How patients enter by chance; None where everybody does, and for such a question alone its blocks
+        travel with those of other analyses.
+      share: Share of the analysis' budget; None for as much as each other ask has.
     """
 
     label: str
@@ -43,6 +65,8 @@ class Ask:
     weights: tuple[Fraction, ...]
     public_size: int = 0
     public: tuple[float, ...] = ()
+    drawn: Drawn | None = None
+    share: Fraction | None = None
 
     def given(self, values: Iterable[float]) -> Self:
         """Return the question with its public numbers.
@@ -64,11 +88,13 @@ class NoisyBlock:
       total: Sum over patients of the quantised contributions plus all noise shares, shape ``(dimension,)``.
       gamma: The block's scale.
       noise_variance: Variance of the noise in ``total``, in squared ring units: shares x 4^s, 0 if exact.
+      shares: How many sites' contributions are in it; 0 where that is not told.
     """
 
     total: NDArray[np.int64]
     gamma: Fraction
     noise_variance: float
+    shares: int = 0
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -126,6 +152,23 @@ class Terms:
         return Remedy(
             epsilon=needed if needed <= MAX_EPSILON else None, patients=max(patients, 0.0) * 3 * noise_ratio
         )
+
+
+class Learner(Protocol):
+    """The site half of a training: what needs a network, and secret randomness, and so is no part of core."""
+
+    def contribution(
+        self, analysis: Analysis, cohort: Cohort, ask: Ask, scaling: Scaling, step_gamma: Fraction | None
+    ) -> dict[str, NDArray[np.int64]]:
+        """Return for each block the site's integer sum over those patients that were drawn.
+
+        Args:
+          analysis: The training that asks.
+          cohort: The site's frozen rows.
+          ask: Its ask, public numbers filled in.
+          scaling: Scale of each block.
+          step_gamma: Scale of one local step, where the site takes steps by itself.
+        """
 
 
 class Analysis(Protocol):

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """One group's counts by bin of predicted risk, bins of one width over [0, 1].
+    """One group's counts by bin of predicted risk over [0, 1].
 
     Attributes:
       events: Released patients with the outcome, shape ``(k,)``.
@@ -31,6 +31,7 @@ class Bins:
       offsets: Sum of the predictions less the middle of their bin, over half a width, shape ``(k,)``.
       noise: Noise variance of each count.
       offset_noise: Noise variance of each of ``offsets``.
+      cuts: Inner edges, increasing, ``k - 1`` of them; empty for bins of one width.
     """
 
     events: Array
@@ -38,6 +39,7 @@ class Bins:
     offsets: Array
     noise: float
     offset_noise: float
+    cuts: tuple[float, ...] = ()
 
     @property
     def patients(self) -> float:
@@ -47,6 +49,8 @@ class Bins:
     @property
     def edges(self) -> Array:
         """Edges of the bins, shape ``(k + 1,)``."""
+        if self.cuts:
+            return np.array([0.0, *self.cuts, 1.0])
         return np.linspace(0.0, 1.0, len(self.events) + 1)
 
     @property
@@ -55,20 +59,25 @@ class Bins:
         return (self.edges[1:] + self.edges[:-1]) / 2
 
     @property
-    def half(self) -> float:
-        """Half the width of a bin."""
-        return 0.5 / len(self.events)
+    def half(self) -> Array:
+        """Half the width of each bin, shape ``(k,)``."""
+        return np.asarray(np.diff(self.edges) / 2, dtype=np.float64)
+
+    @property
+    def predicted_noise(self) -> float:
+        """Noise variance that the places within the bins add to `predicted`."""
+        return float(self.half @ self.half) * self.offset_noise
 
     @property
     def predicted(self) -> float:
         """Sum of the predictions."""
-        return float(self.middles @ (self.events + self.others) + self.half * self.offsets.sum())
+        return float(self.middles @ (self.events + self.others) + self.half @ self.offsets)
 
     def means(self) -> Array:
         """Mean prediction in each bin, inside the bin, shape ``(k,)``."""
         counts = self.events + self.others
         inside = np.divide(self.offsets, counts, out=np.zeros_like(counts), where=counts > 0)
-        return self.middles + self.half * np.clip(inside, -1.0, 1.0)
+        return np.asarray(self.middles + self.half * np.clip(inside, -1.0, 1.0), dtype=np.float64)
 
 
 def in_the_large(bins: Bins) -> Estimate:
@@ -78,7 +87,7 @@ def in_the_large(bins: Bins) -> Estimate:
     squared = float(bins.events @ (1 - p) ** 2 + bins.others @ p**2) / n
     sampling = max(squared - value**2, 0.0) / n
     gradient = np.concatenate([1 - bins.middles - value, -bins.middles - value])
-    privacy = bins.noise * float(gradient @ gradient) + bins.half**2 * len(p) * bins.offset_noise
+    privacy = bins.noise * float(gradient @ gradient) + bins.predicted_noise
     return _normal(value, sampling, privacy / n**2, "difference of probabilities", -1.0, 1.0)
 
 
@@ -87,7 +96,7 @@ def observed_over_expected(bins: Bins) -> Estimate | None:
     p = bins.means()
     noise = Noise(
         len(p) * bins.noise,
-        2 * bins.noise * float(bins.middles @ bins.middles) + bins.half**2 * len(p) * bins.offset_noise,
+        2 * bins.noise * float(bins.middles @ bins.middles) + bins.predicted_noise,
         bins.noise * float(bins.middles.sum()),
     )
     if bins.predicted <= 3 * math.sqrt(noise.bottom):

@@ -8,21 +8,26 @@ from typing import Any
 
 from fedvalue.analyses.analysis import Analysis
 from fedvalue.analyses.by_site import MeansBySite
+from fedvalue.analyses.cox_by_site import CoxBySite
 from fedvalue.analyses.described import DESCRIBED
 from fedvalue.analyses.diagnostics import DiagnosticsOfStudy
 from fedvalue.analyses.effects import EFFECTS
 from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.hierarchy import Hierarchy
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
+from fedvalue.analyses.model_evaluation import EvaluationOfModel
 from fedvalue.analyses.modelled import MODELLED
 from fedvalue.analyses.proportion import ProportionByGroup
 from fedvalue.analyses.quantity import Quantity
+from fedvalue.analyses.training import Training
+from fedvalue.analyses.training_rows import Target
 from fedvalue.errors import StudyInvalid
-from fedvalue.study.endpoints import Binary
+from fedvalue.study.endpoints import Binary, TimeToEvent
 from fedvalue.study.model import duration_days
 from fedvalue.study.questions.kaplan_meier import KaplanMeier
 from fedvalue.study.questions.proportion import Proportion
 from fedvalue.study.questions.question import Measured, Question, entry_at_origin
+from fedvalue.study.questions.training import Training as TrainingQuestion
 from fedvalue.study.schema import Study
 
 
@@ -41,12 +46,27 @@ def _kaplan_meier(spec: KaplanMeier, measured: Measured) -> Analysis:
     )
 
 
+def _training(spec: TrainingQuestion, measured: Measured) -> Analysis:
+    genes = tuple(spec.genes(measured).items())
+    endpoint = measured.endpoints.get(spec.outcome)
+    if isinstance(endpoint, TimeToEvent):
+        at_zero = entry_at_origin(spec.outcome, spec.features, measured)
+        curves = KaplanMeierByGroup(spec.outcome, Groups.of((), measured.variables), endpoint.edges, at_zero)
+        target = Target(spec.outcome, "time", curves=curves)
+    else:
+        target = Target(
+            spec.outcome, "number" if endpoint is None else "binary", spec.missing_fails(measured)
+        )
+    return Training(spec, spec.inputs(measured), target, genes)
+
+
 BUILDERS: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
     **DESCRIBED,
     **MODELLED,
     **EFFECTS,
     Proportion: _proportion,
     KaplanMeier: _kaplan_meier,
+    TrainingQuestion: _training,
 }
 """For each kind of question, what answers it."""
 
@@ -76,7 +96,7 @@ def analyses_of(study: Study, sites: tuple[str, ...] = ()) -> tuple[Analysis, ..
     """
     named = sites or tuple(f"site {i}" for i in range(1, study.federation.min_sites + 1))
     found = tuple(
-        replace(one, sites=named) if isinstance(one, MeansBySite) else one
+        replace(one, sites=named) if isinstance(one, MeansBySite | CoxBySite | EvaluationOfModel) else one
         for one in (analysis_of(question, study.measured) for question in study.analyses)
     )
     labels = [analysis.label for analysis in found]

@@ -28,6 +28,7 @@ from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.analyses.life_table import RiskTable
 from fedvalue.analyses.score import refused, share
+from fedvalue.analyses.standardised import standardised, whole_curve
 from fedvalue.privacy.release import Block
 
 Array = NDArray[np.float64]
@@ -136,13 +137,13 @@ class ClonedArms:
         for name, areas in zip(
             ("restricted mean if started in time", "restricted mean if not"), by_arm, strict=True
         ):
-            value, sampling, privacy = _standardised(weight, np.array(areas), many, spread)
+            value, sampling, privacy = standardised(weight, np.array(areas), many, spread)
             told = normal(value, sampling, privacy, "days")
             estimates[name] = told.model_copy(
                 update={"lower": max(0.0, told.lower or 0.0), "upper": min(horizon, told.upper or horizon)}
             )
         apart = np.array(by_arm[0]) * [1, 1, 1] + np.array(by_arm[1]) * [-1, 1, 1]
-        estimates = {"effect": normal(*_standardised(weight, apart, many, spread), "days"), **estimates}
+        estimates = {"effect": normal(*standardised(weight, apart, many, spread), "days"), **estimates}
         estimates["left out of the standardization"] = share(
             n.value - float(sizes[kept].sum()), n.value, noise, inside=known - len(kept), cells=known
         )
@@ -157,23 +158,5 @@ class ClonedArms:
 
 
 def _area(table: RiskTable, exact: bool) -> tuple[float, float, float] | None:
-    k = len(table.edges) - 1
-    if not exact and life_table.reach(table) < k:
-        return None
-    return life_table.restricted_mean(life_table.estimate(table, k))
-
-
-def _standardised(weight: Array, areas: Array, many: float, spread: float) -> tuple[float, float, float]:
-    """Mean over strata with its variances.
-
-    Args:
-      weight: Share of each stratum, shape ``(s,)``.
-      areas: Value, sampling and privacy variance of each, shape ``(s, 3)``.
-      many: One over the patients.
-      spread: Noise variance of a stratum's size over the squared number of patients.
-    """
-    value = float(weight @ areas[:, 0])
-    apart = areas[:, 0] - value
-    sampling = float(weight**2 @ areas[:, 1]) + many * float(weight @ apart**2)
-    privacy = float(weight**2 @ areas[:, 2]) + spread * float(apart @ apart)
-    return value, max(sampling, 0.0), max(privacy, 0.0)
+    curve = whole_curve(table, exact=exact)
+    return None if curve is None else life_table.restricted_mean(curve)

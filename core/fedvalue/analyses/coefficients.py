@@ -66,6 +66,13 @@ def stratum(model: Model, terms: Terms) -> Stratum:
     """Return the model's coefficients, or why there are none."""
     released = {"patients": Released(value=model.patients, noise_variance=model.patients_variance)}
     least = len(model.columns) if terms.exact else max(terms.min_patients, len(model.columns))
+    unsure = not terms.exact and math.sqrt(model.patients_variance) > model.patients / 3
+    if unsure:  # nobody may be there: the solution of noise alone is no model
+        share = math.sqrt(model.patients_variance) / max(model.patients, 1e-300)
+        remedy = terms.remedy(share if share < 1 / 2 else math.inf, model.patients)
+        return Stratum(
+            name=model.name, status="not_estimable", reason="privacy", remedy=remedy, released=released
+        )
     if model.patients < least:
         return Stratum(name=model.name, status="below_minimum", reason="sampling", released=released)
     refusal = _refusal(model, terms)
@@ -134,9 +141,14 @@ def _ratio(log: Estimate) -> Estimate:
         value=value, unit="ratio",
         lower=None if log.lower is None else math.exp(max(log.lower, -700.0)),
         upper=None if log.upper is None or log.upper > 700 else math.exp(log.upper),
-        sampling_variance=min(value**2 * log.sampling_variance, 1e300),
-        privacy_variance=min(value**2 * log.privacy_variance, 1e300),
+        sampling_variance=_carried(log, log.sampling_variance),
+        privacy_variance=_carried(log, log.privacy_variance),
     )  # fmt: skip
+
+
+def _carried(log: Estimate, variance: float) -> float:
+    """The variance of the exponential, at most 1e300: a ratio may be as large as no float's square is."""
+    return math.exp(min(2 * log.value + math.log(variance), 690.0)) if variance > 0 else 0.0
 
 
 def _rows(matrix: Array) -> tuple[tuple[float, ...], ...]:

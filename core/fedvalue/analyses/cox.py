@@ -22,7 +22,6 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from fedvalue.analyses import hazard, newton, prefix
 from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum, Scaling, SumOf, Terms
@@ -314,6 +313,8 @@ def _hazards(table: RiskTable, *, exact: bool, exposed: Array | None = None) -> 
     hazards = np.where(working, table.events / np.where(working, exposed, 1.0), 0.0)
     if exact:
         return np.maximum(hazards, 0.0)
+    from scipy.optimize import isotonic_regression  # every process of a site would pay for its import
+
     cumulative = isotonic_regression(hazards.cumsum()).x
     return np.maximum(np.diff(cumulative, prepend=0.0), 0.0)
 

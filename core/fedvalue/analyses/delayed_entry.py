@@ -4,7 +4,7 @@ Left truncation is handled right only if, once in, patients who entered late far
 Patients are grouped by public bins of their day of entry, and the groups are compared among whoever is at
 risk (`rank_test`): a small p-value says that being tested went together with how patients fared, and then
 survival of the tested does not stand for all. The comparison with untested patients, who are followed from
-day zero, is shown beside it, unadjusted.
+day zero, is shown beside it, unadjusted; where the study names weights, `testing_weights` adds one that is.
 
 Each patient fills an entry and an exit cell of one group, as in `kaplan_meier`, and adds waiting and observed
 time, each a share of the horizon, with their squares: five numbers between 0 and 1.
@@ -29,6 +29,7 @@ from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.kaplan_meier import DELAYED_ENTRY, KaplanMeierByGroup, together
 from fedvalue.analyses.rank_test import compared
 from fedvalue.analyses.row_sums import row_sums
+from fedvalue.analyses.testing_weights import SPLIT, TestingWeights
 from fedvalue.privacy.release import Block
 from fedvalue.study.cohort import NOT_TESTED
 
@@ -54,6 +55,7 @@ class DelayedEntryTest:
       untested_level: Index of its level ``not tested``.
       split: Days that divide the days of entry, increasing.
       at: Days at which survival is stated.
+      weights: Strata by which testing is weighted; None for none.
     """
 
     endpoint: str
@@ -62,6 +64,7 @@ class DelayedEntryTest:
     untested_level: int
     split: tuple[float, ...]
     at: tuple[float, ...] = ()
+    weights: TestingWeights | None = None
 
     @property
     def label(self) -> str:
@@ -83,8 +86,13 @@ class DelayedEntryTest:
         """One release: risk tables by day of entry and of the untested, and sums of waiting time."""
         (ask,) = self._curves.rounds()
         waiting = Block("waiting", 5, Fraction(5), counting=False)
-        weights = (Fraction(9, 20), Fraction(9, 20), Fraction(1, 10))
-        return (Ask("entries", (*ask.blocks, waiting), weights),)
+        blocks = (*ask.blocks, waiting)
+        weights: tuple[Fraction, ...] = (Fraction(9, 20), Fraction(9, 20), Fraction(1, 10))
+        if self.weights is not None:
+            added = self.weights.blocks()
+            blocks = (*blocks, *(block for block, _ in added))
+            weights = tuple(weight / 2 for weight in (*weights, *(weight for _, weight in added)))
+        return (Ask("entries", blocks, weights),)
 
     def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
         """Count patients by entry and exit cell in their bin of entry, and sum their waiting times."""
@@ -112,6 +120,7 @@ class DelayedEntryTest:
         return {
             **curves.contribution(grouped, ask, scaling),
             **row_sums(cohort.patients, rows, times, scaling),
+            **({} if self.weights is None else self.weights.contribution(cohort, scaling)),
         }
 
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
@@ -135,6 +144,9 @@ class DelayedEntryTest:
             strata.append(_beside(curves.stratum(name, table, terms), test))
         strata.append(both[2].model_copy(update={"name": AGAINST}))
         notes = (DELAYED_ENTRY, *said, DEPENDENT, UNADJUSTED)
+        if self.weights is not None:
+            strata += self.weights.strata(released, terms)
+            notes = (*notes, SPLIT)
         return Conclusion(
             label=self.label, kind="delayed_entry", endpoint=self.endpoint, by=(ENTRY,),
             strata=tuple(strata), notes=notes,

@@ -11,27 +11,57 @@ from fedvalue.analyses.arms import Arms, Response
 from fedvalue.analyses.by_site import MeansBySite
 from fedvalue.analyses.calibration import CalibrationByGroup
 from fedvalue.analyses.cloned import ClonedArms
+from fedvalue.analyses.concordance import Grid
 from fedvalue.analyses.design import Design
 from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
+from fedvalue.analyses.model_evaluation import EvaluationOfModel
 from fedvalue.analyses.outcome import Outcome
 from fedvalue.analyses.pseudo import PseudoValues
 from fedvalue.analyses.quantity import Quantity
 from fedvalue.analyses.risk import Risk, Term
+from fedvalue.analyses.scoring import Network
 from fedvalue.analyses.treatment_effect import TreatmentEffectAnalysis
 from fedvalue.study.endpoints import Binary, TimeToEvent
 from fedvalue.study.model import duration_days
 from fedvalue.study.questions.calibration import INTERCEPT
-from fedvalue.study.questions.effects import BySite, Calibration, TreatmentEffect
+from fedvalue.study.questions.effects import BySite, Calibration, ModelEvaluation, TreatmentEffect
+from fedvalue.study.questions.model_evaluation import last_quarter
 from fedvalue.study.questions.question import Measured, Question, entry_at_origin
+from fedvalue.study.sources import day_number
 
 
 def _calibration(spec: Calibration, measured: Measured) -> Analysis:
-    terms = tuple(_term(name, value, measured) for name, value in sorted((spec.coefficients or {}).items()))
     return CalibrationByGroup(
-        spec.outcome, measured.binary(spec.outcome).missing, Risk(spec.score or "", terms),
+        spec.outcome, measured.binary(spec.outcome).missing, _risk(spec, measured),
         Groups.of(spec.by, measured.variables), spec.bins,
     )  # fmt: skip
+
+
+def _model_evaluation(spec: ModelEvaluation, measured: Measured) -> Analysis:
+    grid = None
+    if spec.time is not None:
+        edges = measured.time_to_event(spec.time).edges
+        grid = Grid.of(spec.time, edges, delayed=not entry_at_origin(spec.time, spec.read, measured))
+    calendar = None
+    if spec.calendar is not None:
+        first = last_quarter(measured.calendar_days(spec.calendar)[1])
+        calendar = (spec.calendar, float(day_number(first)))
+    tiers = spec.tiers
+    cells = Groups.of(spec.cells, measured.variables) if spec.cells else None
+    return EvaluationOfModel(
+        _risk(spec, measured) if spec.model is None else Network.of(spec.model, measured.variables),
+        spec.outcome or "",
+        "exclude" if spec.outcome is None else measured.binary(spec.outcome).missing, spec.edges,
+        tuple(Groups.of((name,), measured.variables) for name in spec.by), calendar,
+        cells, () if tiers is None else tiers.names,
+        () if tiers is None else tiers.cuts, () if tiers is None else tiers.shares, grid, spec.sites,
+    )  # fmt: skip
+
+
+def _risk(spec: Calibration | ModelEvaluation, measured: Measured) -> Risk:
+    terms = tuple(_term(name, value, measured) for name, value in sorted((spec.coefficients or {}).items()))
+    return Risk(spec.score or "", terms)
 
 
 def _term(term: str, coefficient: float, measured: Measured) -> Term:
@@ -99,6 +129,7 @@ def _protocol(spec: TreatmentEffect) -> tuple[str, ...]:
 EFFECTS: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {
     BySite: _by_site,
     Calibration: _calibration,
+    ModelEvaluation: _model_evaluation,
     TreatmentEffect: _treatment_effect,
 }
 """For each of these questions, what answers it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Reason = Literal["sampling", "privacy", "missingness", "heterogeneity", "model"]
 
@@ -152,6 +152,30 @@ class Stratum(Value):
     joint: Joint | None = None
 
 
+class TrainedModel(Value):
+    """A model that hospitals trained together, as public numbers.
+
+    Attributes:
+      name: As the study calls it.
+      architecture: Of the registry, with its public choices.
+      centers: What counts as 0 for each numeric feature, in its unit, in the order of the inputs.
+      spreads: What counts as 1.
+      parameters: Base64 of d little-endian float64, in the order of `fedvalue.study.architectures.layers`.
+      rounds: Rounds behind it.
+      rounds_planned: Rounds that the study planned.
+      private: False where it was trained without noise (`Unsafe`).
+    """
+
+    name: str
+    architecture: dict[str, JsonValue]
+    centers: tuple[float, ...]
+    spreads: tuple[float, ...]
+    parameters: str
+    rounds: int = Field(ge=1)
+    rounds_planned: int = Field(ge=1)
+    private: bool = True
+
+
 class Conclusion(Value):
     """What one analysis of a study concludes.
 
@@ -162,6 +186,7 @@ class Conclusion(Value):
       by: Variables that define the groups.
       strata: Groups in the order of the study's levels, then ``unknown``, then ``all``.
       notes: Sentences about method and limits.
+      model: What was trained; None but for a training.
     """
 
     label: str
@@ -170,6 +195,7 @@ class Conclusion(Value):
     by: tuple[str, ...]
     strata: tuple[Stratum, ...]
     notes: tuple[str, ...] = ()
+    model: TrainedModel | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def stratum(self, name: str) -> Stratum:
         """Return the group called ``name``.

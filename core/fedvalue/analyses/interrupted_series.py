@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
 from fedvalue.analyses.cohort import Cohort
@@ -185,5 +185,5 @@ def fit(t: Array, y: Array, sampling: Array, noise: Array, change: float) -> Seg
     # the variance is 1 + (scatter - 1) times the known one, of which the second part has `freedom` degrees
     beyond = max(scatter - 1.0, 0.0)
     degrees = max(freedom, 1) * (max(scatter, 1.0) / beyond) ** 2 if beyond > 0 else math.inf
-    quantile = float(stats.t.ppf(0.975, degrees))
+    quantile = float(special.stdtrit(degrees, 0.975))
     return Segments(coefficients, by_sampling, privacy, quantile)

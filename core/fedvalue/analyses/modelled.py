@@ -9,6 +9,7 @@ from typing import Any
 from fedvalue.analyses.analysis import Analysis
 from fedvalue.analyses.competing_risks import CompetingRisksByGroup
 from fedvalue.analyses.cox import CoxModel
+from fedvalue.analyses.cox_by_site import CoxBySite
 from fedvalue.analyses.delayed_entry import DelayedEntryTest
 from fedvalue.analyses.design import Design
 from fedvalue.analyses.families import Gamma, Logistic, Poisson
@@ -20,6 +21,7 @@ from fedvalue.analyses.outcome import Outcome
 from fedvalue.analyses.parametric_survival import ParametricSurvivalByGroup
 from fedvalue.analyses.regression import ModelPart, RegressionModel
 from fedvalue.analyses.survival_shapes import PiecewiseConstant, Weibull
+from fedvalue.analyses.testing_weights import TestingWeights
 from fedvalue.study.cohort import NOT_TESTED
 from fedvalue.study.endpoints import Binary
 from fedvalue.study.model import duration_days
@@ -79,7 +81,8 @@ def _cox(spec: Cox, measured: Measured) -> Analysis:
         entry_at_zero=entry_at_origin(spec.endpoint, used, measured),
     )
     design = Design.of(spec.covariates, measured.variables, intercept=False, row_bound=spec.row_bound)
-    return CoxModel(curves, design, spec.exposure, spec.largest_hazard)
+    model = CoxModel(curves, design, spec.exposure, spec.largest_hazard)
+    return CoxBySite(model, ()) if spec.stratify_by_site else model
 
 
 def _parametric_survival(spec: ParametricSurvival, measured: Measured) -> Analysis:
@@ -96,7 +99,12 @@ def _delayed_entry(spec: DelayedEntry, measured: Measured) -> Analysis:
     edges = measured.time_to_event(spec.endpoint).edges
     split, at = (tuple(duration_days(one) for one in times) for times in (spec.split, spec.at))
     untested = measured.levels(spec.tested).index(NOT_TESTED)
-    return DelayedEntryTest(spec.endpoint, edges, spec.tested, untested, split, at)
+    weights = None
+    if spec.weights:
+        groups = Groups.of(spec.weights, measured.variables)
+        curves = KaplanMeierByGroup(spec.endpoint, groups, edges, entry_at_zero=False, at=at)
+        weights = TestingWeights(curves, spec.tested, untested)
+    return DelayedEntryTest(spec.endpoint, edges, spec.tested, untested, split, at, weights)
 
 
 MODELLED: Mapping[type[Question], Callable[[Any, Measured], Analysis]] = {

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy import special
 
 from fedvalue.analyses import life_table
 from fedvalue.analyses.analysis import Terms
@@ -152,7 +152,7 @@ def compared(
         notes.append("Fewer than two groups can be compared.")
     else:
         degrees = len(used) - 1
-        tests = {"chi-square": found.statistic, "p-value": float(chi2.sf(found.statistic, degrees))}
+        tests = {"chi-square": found.statistic, "p-value": float(special.chdtrc(degrees, found.statistic))}
         estimates = {
             "chi-square": _exactly(tests["chi-square"], "chi-square"),
             "p-value": _exactly(tests["p-value"], "probability"),

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from fedvalue.analyses.analysis import NoisyBlock, NoisySum
-from fedvalue.errors import EvidenceError, FedValueError
+from fedvalue.errors import EvidenceError, FedValueError, TooFewSites
 from fedvalue.evidence import documents, opened, records, sealing, statements
 from fedvalue.evidence.bias import bias_checklist
 from fedvalue.evidence.package import EvidencePackage, Federation
 from fedvalue.planning.concluding import conclude_all
 from fedvalue.planning.plan import Plan, PlannedRelease, lowered, make_plan
-from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import NO_NOISE, SIMULATION
 from fedvalue.study.schema import Study
@@ -194,14 +193,18 @@ def _conclusions(package: EvidencePackage, plan: Plan) -> Link:
 
     def released(release: PlannedRelease, public: bytes) -> NoisySum:
         record = told.pop(release.label, None)
+        if record is None and release.drawn is not None:
+            raise TooFewSites("the training ended before this round", where=release.label)
         total = None if record is None else records.released_sum(record)
         if record is None or total is None:
             raise EvidenceError("a release behind it is missing", where=release.label)
         if not _same(_numbers(public), _numbers(opened.public_numbers(record))):
             raise EvidenceError("it was asked with other public numbers", where=release.label)
-        noise = 0.0 if plan.exact else float(len(record.answered) * 4**LOG2_SCALE)
+        shares = len(record.answered)
+        noise = release.noise_variance(shares)
         return {
-            name: NoisyBlock(total[where], gamma, noise) for name, (where, gamma) in release.slices().items()
+            name: NoisyBlock(total[where], gamma, noise, shares)
+            for name, (where, gamma) in release.slices().items()
         }
 
     try:

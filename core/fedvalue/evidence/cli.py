@@ -10,7 +10,7 @@ import typer
 
 from fedvalue.analyses.estimate import Stratum
 from fedvalue.errors import EvidenceError
-from fedvalue.evidence import documents, sealing
+from fedvalue.evidence import documents, sealing, tables
 from fedvalue.evidence.chain import Following, verify_chain
 from fedvalue.evidence.display import banded, promises
 from fedvalue.evidence.package import FORMAT, EvidencePackage
@@ -80,6 +80,27 @@ def show(
         return
     for name, text in _summary(package):
         typer.echo(f"{name:<14}{text}")
+
+
+@app.command()
+def export(
+    evidence: Annotated[Path, typer.Argument(help="An evidence package, JSON.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the tables; files of their names are replaced.", show_default=False),
+    ],
+    form: Annotated[
+        tables.Format, typer.Option("--format", help="csv: a file for each table; json: one file.")
+    ] = "csv",
+) -> None:
+    """Write every estimate, released number and line as tables, after identity and signatures were checked.
+
+    Example: fedvalue evidence export out/demo/evidence.json --out out/tables
+    """
+    package = sealing.load(evidence)
+    sealing.check(package)
+    for path in tables.export(package, out, form):
+        typer.echo(f"wrote {path}")
 
 
 def _summary(package: EvidencePackage) -> list[tuple[str, str]]:

@@ -89,6 +89,22 @@ class BlockRecord(Value):
     noise_variance: float = Field(ge=0)
 
 
+class SampledRecord(Value):
+    """How patients were drawn for a release, and its price at each order of the ledgers.
+
+    Attributes:
+      rate: q, the public probability with which each patient entered a step.
+      steps: 0 for one sum with the noise of all sites; else the steps that each site took by itself.
+      charged_units: Price debited at each site, at each order, in 2^-40.
+      promised_units: Price that m honest shares promise.
+    """
+
+    rate: Rational
+    steps: int = Field(ge=0)
+    charged_units: tuple[int, ...]
+    promised_units: tuple[int, ...]
+
+
 class ReleaseRecord(Value):
     """One sum that was opened.
 
@@ -108,6 +124,7 @@ class ReleaseRecord(Value):
         where it is too long to carry.
       transcript: Of a private sum: who delivered what, and who signed it. None for a clear sum.
       replies: Of a clear sum (`Unsafe`): the sites' signatures, in the same order as ``answered``.
+      sampled: How patients were drawn, and the price, which is no rho then; None where everybody entered.
     """
 
     label: Label
@@ -122,6 +139,7 @@ class ReleaseRecord(Value):
     total: str | None = None
     transcript: TranscriptRecord | None = None
     replies: tuple[SignedReply, ...] = ()
+    sampled: SampledRecord | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _answers_fit(self) -> Self:

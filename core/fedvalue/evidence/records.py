@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from fedvalue.evidence.package import (
     BlockRecord,
     PrivacyStatement,
     ReleaseRecord,
+    SampledRecord,
     SignedReply,
     SiteSpending,
 )
@@ -23,7 +25,8 @@ from fedvalue.evidence.statements import vector_digest
 from fedvalue.evidence.transcript import TranscriptRecord
 from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.privacy import accounting
-from fedvalue.privacy.release import LOG2_SCALE
+from fedvalue.privacy.accounting import Price
+from fedvalue.privacy.sampled import times
 from fedvalue.secure_sum.record import Transcript
 from fedvalue.secure_sum.specification import query_with
 from fedvalue.study.schema import Study
@@ -75,10 +78,23 @@ def release_record(
         blocks=block_records(release, len(answered)),
         charged_rho_units=release.charged_units(clear_sum=carried is None),
         promised_rho_units=release.charged_units(clear_sum=False),
+        sampled=sampled_record(release, clear_sum=carried is None),
         total_digest=vector_digest(total),
         total=b64encode(raw).decode() if total.size <= CARRIED_COORDINATES else None,
         transcript=carried,
         replies=replies,
+    )
+
+
+def sampled_record(release: PlannedRelease, *, clear_sum: bool) -> SampledRecord | None:
+    """Describe how patients were drawn for a release and what that costs; None where everybody entered."""
+    if release.drawn is None or not release.sampled:
+        return None
+    return SampledRecord(
+        rate=str(release.drawn.rate),
+        steps=release.drawn.steps,
+        charged_units=release.price(1 if clear_sum else None).units,
+        promised_units=release.price().units,
     )
 
 
@@ -91,7 +107,7 @@ def block_records(release: PlannedRelease, shares: int) -> tuple[BlockRecord, ..
             bound_squared=str(block.bound_squared),
             gamma=str(gamma),
             rho_units=0 if release.exact else block.rho_units,
-            noise_variance=0.0 if release.exact else float(shares * 4**LOG2_SCALE / gamma**2),
+            noise_variance=float(Fraction(release.noise_variance(shares)) / gamma**2),
         )
         for block, gamma in zip(release.blocks, release.scales.gammas, strict=True)
     )
@@ -120,6 +136,9 @@ def privacy_statement(
 ) -> PrivacyStatement:
     """Return what the releases cost; an attempt that failed counts in full, like the one that was opened.
 
+    A debit that no opened release explains, as of a round at which a training ended, counts at the highest
+    price of any release of the plan.
+
     The three epsilons of a release whose noise counts on m, 1 and t honest shares. Where a ledger was
     debited more than the releases cost, as for an attempt at a sum that never opened, the difference counts
     in all three: rho debited at m shares is at most m times as much for one share alone, and no more at t.
@@ -132,6 +151,9 @@ def privacy_statement(
     """
     k, delta = study.privacy.max_sites_per_patient, study.privacy.delta
     limits, clear_sum = plan.thresholds, any(record.transcript is None for record in releases)
+
+    if plan.sampled:
+        return _sampled_statement(plan, study, releases, spent, clear_sum=clear_sum)
 
     def rho(shares: int | None) -> int:
         return sum(r.attempt * plan.release(r.label).scales.rho_units(shares) for r in releases)
@@ -149,6 +171,38 @@ def privacy_statement(
         epsilon_promised=epsilon(promised),
         epsilon_own_share=epsilon(rho(1) + (1 if clear_sum else limits.honest_shares) * more),
         epsilon_no_collusion=epsilon(rho(limits.answers) + more),
+        sites_per_patient=k.value,
+        sites_per_patient_basis=k.basis,
+        spent=spent,
+    )
+
+
+def _sampled_statement(
+    plan: Plan, study: Study, releases: tuple[ReleaseRecord, ...], spent: tuple[SiteSpending, ...], *,
+    clear_sum: bool,
+) -> PrivacyStatement:  # fmt: skip
+    """The same where some releases are sampled: prices are curves, and epsilon is their best order's."""
+    k, delta = study.privacy.max_sites_per_patient, study.privacy.delta
+    explained = {site.site: sum(r.attempt for r in releases if site.site in r.answered) for site in spent}
+    more = max([0, *(site.releases - explained[site.site] for site in spent)])
+
+    def total(shares: int | None) -> Price:
+        opened = [times(plan.release(r.label).price(shares), r.attempt) for r in releases]
+        dearest = [
+            max(units) for units in zip(*(one.price(shares).units for one in plan.releases), strict=True)
+        ]
+        return sum(opened, times(Price(tuple(dearest)), more))
+
+    def epsilon(price: Price) -> float | None:
+        return None if plan.exact else accounting.epsilon_of(price, delta)
+
+    plain = sum(r.attempt * (r.charged_rho_units if clear_sum else r.promised_rho_units) for r in releases)
+    return PrivacyStatement(
+        delta=delta,
+        rho_units=plain,
+        epsilon_promised=epsilon(total(None)),
+        epsilon_own_share=epsilon(total(1)),
+        epsilon_no_collusion=epsilon(total(plan.thresholds.answers)),
         sites_per_patient=k.value,
         sites_per_patient_basis=k.basis,
         spent=spent,

@@ -45,6 +45,7 @@ SEALS = {
     FORMAT: Seal("evidence_id", "ev-", "coordinator"),
     "fedvalue.decision/1": Seal("decision_id", "de-", "payer"),
     "fedvalue.proposal/1": Seal("proposal_id", "pr-", "payer"),
+    "fedvalue.model/1": Seal("model_id", "mo-", "coordinator"),
 }
 
 

@@ -43,6 +43,28 @@ def session(*, nonce: str, study_hash: str, site: str) -> dict[str, Any]:
     return {"statement": "session", "nonce": nonce, "study_hash": study_hash, "site": site}
 
 
+def session_certificate(
+    *, nonce: str, study_hash: str, roster_hash: str, site: str, certificate: str
+) -> dict[str, Any]:
+    """What a site signs when it makes a TLS certificate for a session, with role ``site``.
+
+    Args:
+      nonce: What the coordinator drew for this question, 32 hexadecimal digits.
+      study_hash: SHA-256 of the study.
+      roster_hash: SHA-256 of the roster.
+      site: The site's id.
+      certificate: PEM of the certificate.
+    """
+    return {
+        "statement": "session certificate",
+        "nonce": nonce,
+        "study_hash": study_hash,
+        "roster_hash": roster_hash,
+        "site": site,
+        "certificate": hashlib.sha256(certificate.encode()).hexdigest(),
+    }
+
+
 def reply(*, specification: str, attempt: int, site: str, vector_digest: str) -> dict[str, Any]:
     """What a site signs with each answer, with role ``site``.
 

@@ -17,7 +17,7 @@ from fedvalue.errors import EvidenceExpired, EvidenceOfAnother, PaymentError
 from fedvalue.evidence import documents, sealing
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.evidence.package import EvidencePackage
-from fedvalue.payment import wording
+from fedvalue.payment import model_gate, wording
 from fedvalue.payment.deciding_criteria import answer, needs_of, require_sites
 from fedvalue.payment.deciding_share import ShareCase, answer_share
 from fedvalue.payment.decision import Decision, DecisionBody, Question
@@ -184,6 +184,7 @@ def _criteria_body(
 ) -> DecisionBody:  # fmt: skip
     standard, uses = file.standard, uses_of(payment, file.standard)
     sources = Sources(package.conclusions, uses, package.evidence_id, sites_behind(package), held)
+    model_gate.require_genes_justified(standard, study, uses, package.conclusions)
     privacy = study.privacy
     found = answer(
         file, sources, on, budget=Budgeted(privacy.epsilon, privacy.delta, privacy.patient_cap),

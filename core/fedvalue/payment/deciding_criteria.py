@@ -21,6 +21,7 @@ import numpy as np
 
 from fedvalue.errors import EvidenceOfTooFewSites, PaymentError
 from fedvalue.payment import held as held_figures
+from fedvalue.payment import model_gate
 from fedvalue.payment import wording_criteria as wording
 from fedvalue.payment.bars import Bars, bar_of, bars_of, nearest, unit_of
 from fedvalue.payment.decision import InForce, Insufficient, Outcome, Rule
@@ -135,6 +136,11 @@ def answer(
     if refused is not None:
         waiting = wording.refused_remedies(refused, _clock(standard, on))
         return _without_estimate(standard, on, before, refused, waiting)
+    gated = model_gate.closed(
+        standard, sources.uses, sources.conclusions, sources.evidence_id, on, _clock(standard, on)
+    )
+    if gated is not None:
+        return _without_estimate(standard, on, before, None, gated)
     few = _few(standard, on, found, minimum)
     if found.lacking or few is not None:
         return _without_estimate(standard, on, before, None, _no_estimate(standard, on, found, minimum, few))

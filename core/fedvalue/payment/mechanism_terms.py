@@ -244,6 +244,7 @@ MECHANISMS: Mapping[MechanismName, Requires] = {
     "risk_adjusted": Requires(
         quantities={"raw_*": ("estimate",), "people_*": ("held",)},
         amounts={"base": MONEY, "coefficient_*": "coefficient", "between_sd": "ratio"},
+        words={"genomic_justification?": WORD},
         derived={"spread": "ratio"},
         computed={"credible_*": "coefficient"},
     ),

@@ -259,10 +259,11 @@ class Standard(Part):
             if pattern is not None and not of_unit(parameter.unit, requires.amounts[pattern]):
                 raise ValueError(f"{name}.unit is {requires.amounts[pattern]!r}")
         for word, said in self.contract.items():
-            if word not in requires.words:
+            known = find(word, requires.words)
+            if known is None:
                 raise ValueError(f"contract: {self.mechanism} has no word {word}")
-            if requires.words[word] and said not in requires.words[word]:
-                raise ValueError(f"contract.{word} is one of {requires.words[word]}, not {said!r}")
+            if requires.words[known] and said not in requires.words[known]:
+                raise ValueError(f"contract.{word} is one of {requires.words[known]}, not {said!r}")
         absent = [
             *missing(self.quantities, requires.quantities), *missing(self.amounts, requires.amounts),
             *missing(self.contract, requires.words),

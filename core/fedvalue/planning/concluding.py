@@ -15,7 +15,7 @@ import numpy as np
 
 from fedvalue.analyses.analysis import Analysis, Ask, NoisySum
 from fedvalue.analyses.estimate import Conclusion
-from fedvalue.errors import EvidenceError
+from fedvalue.errors import EvidenceError, TooFewSites
 from fedvalue.planning.plan import Plan, PlannedRelease
 
 Open = Callable[[PlannedRelease, bytes], NoisySum]
@@ -44,12 +44,14 @@ class _Told:
       asked: Its asks so far, public numbers filled in.
       sums: Their sums.
       conclusion: What it concludes, once it asks for nothing more.
+      ended: Why its next ask has no answer and never will.
     """
 
     analysis: Analysis
     asked: list[Ask] = field(default_factory=list)
     sums: list[NoisySum] = field(default_factory=list)
     conclusion: Conclusion | None = None
+    ended: TooFewSites | None = None
 
     def go_on(self, plan: Plan) -> Ask | None:
         """Return the next ask, or None once there is a conclusion."""
@@ -59,7 +61,7 @@ class _Told:
             nonlocal step
             step += 1
             if step > len(self.sums):
-                raise _NotYet(ask)
+                raise self.ended or _NotYet(ask)
             if ask != self.asked[step - 1]:
                 raise EvidenceError("an analysis asks otherwise when it is asked again", where=ask.label)
             return self.sums[step - 1]
@@ -83,17 +85,27 @@ def conclude_all(
 
     Raises:
       EvidenceError: an analysis asks for what it did not announce.
+      TooFewSites: from ``opened``, but for a release for which patients are drawn.
     """
     told = [_Told(analysis) for analysis in plan.analyses]
     for number, release in enumerate(plan.releases):
-        going = [(one, one.go_on(plan)) for one in told if one.conclusion is None]
+        labels = {part.analysis.label for part in release.parts}
+        mine = [one for one in told if one.conclusion is None and one.analysis.label in labels]
+        going = [(one, one.go_on(plan)) for one in mine]
         asks = {one.analysis.label: ask for one, ask in going if ask is not None}
         if not asks:
-            break
+            continue
         progress(f"opening {release.label}", number, len(plan.releases))
         public = _public(release, asks)
-        blocks = opened(release, public)
-        for one in told:
+        try:
+            blocks = opened(release, public)
+        except TooFewSites as error:
+            if release.drawn is None:
+                raise
+            for one in mine:
+                one.ended = error
+            continue
+        for one in mine:
             ask = asks.get(one.analysis.label)
             if ask is None:
                 continue

@@ -12,15 +12,24 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import rfc8785
-from numpy.typing import NDArray
 
-from fedvalue.analyses.analysis import Analysis, Ask, Scaling, Terms
+from fedvalue.analyses.analysis import Analysis, Ask, Drawn, Terms
 from fedvalue.analyses.catalogue import analyses_of
-from fedvalue.analyses.cohort import Cohort
-from fedvalue.errors import MessageInvalid, PrivacyError, ReleaseUnknown, TooFewSites
-from fedvalue.privacy import accounting
+from fedvalue.errors import PrivacyError, ReleaseUnknown, TooFewSites
+from fedvalue.planning.drawing import Rounds, is_sampled, noise_of
+from fedvalue.planning.planned import (
+    EXACT_GAMMA,
+    LARGEST_UPDATE,
+    MOST_PUBLIC,
+    PUBLIC_WORD,
+    UPDATE_GAMMA,
+    Part,
+    PlannedRelease,
+    block_name,
+)
+from fedvalue.privacy import accounting, sampled
+from fedvalue.privacy.accounting import NOTHING, Price
 from fedvalue.privacy.quantise import ring_fits
 from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, scales
 from fedvalue.secure_sum.thresholds import Thresholds
@@ -29,118 +38,19 @@ from fedvalue.study.file import digest
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
 
-PUBLIC_WORD = 8
-"""Bytes of one public number, a little-endian float64."""
-
-MOST_PUBLIC = 1e15
-"""Largest public number; any that an analysis sends is far below."""
-
-EXACT_GAMMA = Fraction(2**30)
-"""Scale of every block under the `Unsafe` switch that turns noise off."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One analysis' ask inside a release.
-
-    Attributes:
-      analysis: The analysis.
-      ask: Its ask.
-    """
-
-    analysis: Analysis
-    ask: Ask
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRelease:
-    """One vector of the federation.
-
-    Attributes:
-      label: ``release-1``, ``release-2``, ...
-      parts: Asks in the order of their coordinates.
-      blocks: Their blocks with prices; names are ``analysis label/ask label/block name``.
-      scales: Exact integer scales.
-      exact: True under the `Unsafe` switch that turns noise off.
-    """
-
-    label: str
-    parts: tuple[Part, ...]
-    blocks: tuple[Block, ...]
-    scales: Scales
-    exact: bool
-
-    @property
-    def dimension(self) -> int:
-        """Number of coordinates."""
-        return sum(block.dimension for block in self.blocks)
-
-    @property
-    def public_size(self) -> int:
-        """How many public numbers travel with the release."""
-        return sum(part.ask.public_size for part in self.parts)
-
-    def charged_units(self, *, clear_sum: bool) -> int:
-        """Return what one attempt takes from each site's ledger, in 2^-40 zCDP.
-
-        Against the coordinator, m honest shares of noise protect a private sum; in a clear sum (`Unsafe`) it
-        is the site's own share alone.
-        """
-        if self.exact:
-            return 0
-        return self.scales.rho_units(1 if clear_sum else None)
-
-    def require_public(self, public: bytes) -> None:
-        """Check the public numbers that a coordinator sends along.
-
-        Args:
-          public: ``public_size`` little-endian float64.
-
-        Raises:
-          MessageInvalid: another length, or a number that is not finite or is past 1e15.
-        """
-        if len(public) != PUBLIC_WORD * self.public_size:
-            raise MessageInvalid(f"{self.label} takes {self.public_size} public numbers")
-        values = np.frombuffer(public, dtype="<f8")
-        if not np.all(np.abs(values) <= MOST_PUBLIC):
-            raise MessageInvalid("a public number is not finite or is too large")
-
-    def asks(self, public: bytes = b"") -> tuple[tuple[Part, Ask], ...]:
-        """Return each part with its ask, the public numbers filled in."""
-        values, start, found = np.frombuffer(public, dtype="<f8").tolist(), 0, []
-        for part in self.parts:
-            size = part.ask.public_size
-            found.append((part, part.ask.given(values[start : start + size])))
-            start += size
-        return tuple(found)
-
-    def slices(self) -> dict[str, tuple[slice, Fraction]]:
-        """Return for each block its coordinates and its gamma."""
-        found, start = {}, 0
-        for block, gamma in zip(self.blocks, self.scales.gammas, strict=True):
-            found[block.name] = (slice(start, start + block.dimension), gamma)
-            start += block.dimension
-        return found
-
-    def contribution(self, cohort: Cohort, public: bytes = b"") -> NDArray[np.int64]:
-        """Site half of the whole release: the clipped integer sum of the site's patients, no noise yet.
-
-        Args:
-          cohort: The site's frozen rows.
-          public: The release's public numbers, as in `require_public`.
-
-        Raises:
-          MessageInvalid: see `require_public`.
-        """
-        self.require_public(public)
-        total = np.zeros(self.dimension, dtype=np.int64)
-        where = self.slices()
-        for part, ask in self.asks(public):
-            scaling: Scaling = {b.name: where[block_name(part, b)][1] for b in part.ask.blocks}
-            for name, values in part.analysis.contribution(cohort, ask, scaling).items():
-                block = next(b for b in part.ask.blocks if b.name == name)
-                total[where[block_name(part, block)][0]] = values
-        return total
+__all__ = [
+    "EXACT_GAMMA",
+    "MOST_PUBLIC",
+    "PUBLIC_WORD",
+    "Part",
+    "Plan",
+    "PlannedRelease",
+    "block_name",
+    "lowered",
+    "make_plan",
+    "plan_on",
+    "shares_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +63,8 @@ class Plan:
       thresholds: n, c, f, t, m.
       analyses: The study's analyses.
       releases: In the order in which they are asked.
-      rho_units: Price of the whole study with every spare attempt, in 2^-40 zCDP.
+      rho_units: What the study's epsilon buys as zCDP, in 2^-40: without sampled releases the price of the
+        whole study with every spare attempt.
       attempts: How often a release may be asked at most, each time at its full price.
       terms: What conclusions need to know of the promise.
       exact: True under the `Unsafe` switch that turns noise off.
@@ -168,6 +79,16 @@ class Plan:
     attempts: int
     terms: Terms
     exact: bool
+
+    @property
+    def sampled(self) -> bool:
+        """True where a release is sampled: only a population that admits such releases can bear the plan."""
+        return any(release.sampled for release in self.releases)
+
+    def price(self, honest_shares: int | None = None) -> Price:
+        """Return the price of the plan with every spare attempt; argument as in `PlannedRelease.price`."""
+        once = sum((release.price(honest_shares) for release in self.releases), NOTHING)
+        return sampled.times(once, self.attempts)
 
     def release(self, label: str) -> PlannedRelease:
         """Return the release called ``label``.
@@ -207,6 +128,8 @@ class Plan:
         }
         if release.public_size:
             content["public"] = release.public_size
+        if release.drawn is not None:
+            content["drawn"] = {"rate": str(release.drawn.rate), "steps": release.drawn.steps}
         return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
@@ -218,11 +141,6 @@ def lowered(plan: Plan, *, clear_sum: bool) -> frozenset[str]:
       clear_sum: True if each site's share reaches the coordinator unmasked, as only a simulation may.
     """
     return frozenset({CLEAR_SUM} if clear_sum else ()) | frozenset({NO_NOISE} if plan.exact else ())
-
-
-def block_name(part: Part, block: Block) -> str:
-    """Return the name of an analysis' block inside a release."""
-    return f"{part.analysis.label}/{part.ask.label}/{block.name}"
 
 
 def make_plan(study: Study, roster: Roster, *, unsafe_exact: bool = False) -> Plan:
@@ -271,23 +189,32 @@ def plan_on(
     # every spare attempt is asked at its full price, and the study's epsilon covers all of them
     whole = accounting.rho_units_for(study.privacy.epsilon, study.privacy.delta)
     once = whole // (1 + study.privacy.spare_attempts)
-    shares = shares_of(study)
     rounds = [analysis.rounds() for analysis in analyses]
-    releases = []
+    shares = [_ask_shares(share, asks) for share, asks in zip(shares_of(study), rounds, strict=True)]
+    noise = _noise(study, limits, analyses, rounds, shares, unsafe_exact=unsafe_exact)
+    releases: list[PlannedRelease] = []
     for k in range(max(len(r) for r in rounds)):
-        parts, blocks = [], []
+        together: list[tuple[Part, tuple[Block, ...]]] = []
+        alone: list[tuple[Part, tuple[Block, ...]]] = []
         for analysis, share, asks in zip(analyses, shares, rounds, strict=True):
             if k >= len(asks):
                 continue
             part = Part(analysis, asks[k])
-            parts.append(part)
-            for block, weight in zip(part.ask.blocks, part.ask.weights, strict=True):
-                price = once * share * weight / len(asks)
-                units = price.numerator // price.denominator
-                blocks.append(replace(block, name=block_name(part, block), rho_units=units))
-        releases.append(
-            _release(f"release-{k + 1}", tuple(parts), tuple(blocks), study, limits, unsafe_exact)
-        )
+            drawn = is_sampled(part.ask)
+            price = Fraction(noise.get(analysis.label, 0)) if drawn else once * share[k]
+            blocks = tuple(
+                replace(block, name=block_name(part, block), rho_units=int(price * weight))
+                for block, weight in zip(part.ask.blocks, part.ask.weights, strict=True)
+            )
+            (together if part.ask.drawn is None else alone).append((part, blocks))
+        for group in ([together] if together else []) + [[one] for one in alone]:
+            label = f"release-{len(releases) + 1}"
+            releases.append(
+                _release(
+                    label, tuple(part for part, _ in group), tuple(b for _, blocks in group for b in blocks),
+                    study, limits, unsafe_exact,
+                )
+            )  # fmt: skip
     terms = Terms(study.federation.min_released_patients, whole, study.privacy.delta, exact=unsafe_exact)
     return Plan(
         digest(study),
@@ -309,6 +236,34 @@ def shares_of(study: Study) -> tuple[Fraction, ...]:
     return (*rest, standing) if standing else rest
 
 
+def _ask_shares(share: Fraction, asks: tuple[Ask, ...]) -> tuple[Fraction, ...]:
+    """Divide the share of an analysis among its asks: as they state, the rest equally."""
+    stated = sum((ask.share for ask in asks if ask.share is not None), start=Fraction(0))
+    silent = sum(ask.share is None for ask in asks)
+    rest = (1 - stated) / silent if silent else Fraction(0)
+    return tuple(share * (rest if ask.share is None else ask.share) for ask in asks)
+
+
+def _noise(
+    study: Study, limits: Thresholds, analyses: tuple[Analysis, ...], rounds: list[tuple[Ask, ...]],
+    shares: list[tuple[Fraction, ...]], *, unsafe_exact: bool,
+) -> dict[str, int]:  # fmt: skip
+    """The price of one sampled round of each training; nothing where there is no noise."""
+    found = []
+    for analysis, asks, each in zip(analyses, rounds, shares, strict=True):
+        mine = [share for ask, share in zip(asks, each, strict=True) if is_sampled(ask)]
+        if mine:
+            ask = next(ask for ask in asks if is_sampled(ask))
+            found.append(Rounds(analysis.label, ask, len(mine), sum(mine, start=Fraction(0))))
+    if unsafe_exact:
+        return {}
+    return noise_of(
+        found, epsilon=study.privacy.epsilon, delta=study.privacy.delta,
+        attempts=1 + study.privacy.spare_attempts, honest_shares=limits.honest_shares,
+        sites_per_patient=study.privacy.max_sites_per_patient.value,
+    )  # fmt: skip
+
+
 def _release(
     label: str,
     parts: tuple[Part, ...],
@@ -318,6 +273,9 @@ def _release(
     exact: bool,
 ) -> PlannedRelease:
     k = study.privacy.max_sites_per_patient.value
+    drawn = parts[0].ask.drawn
+    if drawn is not None and drawn.local:
+        return _local_release(label, parts, blocks, drawn, k, limits, exact)
     if exact:
         gammas = tuple(EXACT_GAMMA for _ in blocks)
         squared = sum(int(EXACT_GAMMA**2 * b.bound_squared) for b in blocks)
@@ -332,4 +290,20 @@ def _release(
         sites=limits.sites,
         log2_scale=LOG2_SCALE,
     )
-    return PlannedRelease(label, parts, blocks, planned, exact)
+    return PlannedRelease(label, parts, blocks, planned, exact, drawn, k)
+
+
+def _local_release(
+    label: str, parts: tuple[Part, ...], blocks: tuple[Block, ...], drawn: Drawn, k: int, limits: Thresholds,
+    exact: bool,
+) -> PlannedRelease:  # fmt: skip
+    """A sum of where local steps led: the bound and its price are those of one step at one site."""
+    if exact:
+        step, squared = EXACT_GAMMA, sum(int(EXACT_GAMMA**2 * b.bound_squared) for b in blocks)
+    else:
+        one = scales(blocks, honest_shares=1, sites_per_patient=1)
+        step, squared = one.gammas[0], one.patient_bound_squared
+    planned = Scales((UPDATE_GAMMA,) * len(blocks), squared, squared, 1)
+    if LARGEST_UPDATE * UPDATE_GAMMA * limits.sites >= 2**63:
+        raise PrivacyError("the updates of so many sites could wrap around the ring", where=label)
+    return PlannedRelease(label, parts, blocks, planned, exact, drawn, k, step)

@@ -61,10 +61,15 @@ def preview(study: Study, plan: Plan, *, clear_sum: bool = False) -> dict[str, A
 def site_share_units(plan: Plan, *, clear_sum: bool) -> int:
     """Return what a whole plan and every spare attempt take from one site's ledger, in 2^-40 zCDP.
 
+    With sampled releases it is the rho of plain releases that would cost at least as much at every order of
+    the ledger: far more than `charged_epsilon` says, and safe to add up.
+
     Args:
       plan: The plan.
       clear_sum: True if the site's share would travel unmasked, protected by its own noise alone.
     """
+    if plan.sampled:
+        return plan.price(1 if clear_sum else None).covering_rho_units
     return plan.attempts * sum(release.charged_units(clear_sum=clear_sum) for release in plan.releases)
 
 
@@ -77,19 +82,27 @@ def own_share_epsilon(plan: Plan) -> float | None:
     """Return the epsilon of a site's own share over a whole plan and its spare attempts; None if exact."""
     if plan.exact:
         return None
-    return accounting.epsilon(own_share_units(plan), plan.terms.delta)
+    return accounting.epsilon_of(plan.price(1), plan.terms.delta)
+
+
+def charged_epsilon(plan: Plan, *, clear_sum: bool) -> float | None:
+    """Return the epsilon of what one site's ledger is charged for a whole plan; None if exact."""
+    if plan.exact:
+        return None
+    return accounting.epsilon_of(plan.price(1 if clear_sum else None), plan.terms.delta)
 
 
 def plan_promises(plan: Plan, study: Study) -> tuple[Promise, ...]:
     """Return the three epsilons of a whole plan and its spare attempts, in the order of telling."""
     limits = plan.thresholds
-    alone = plan.attempts * sum(release.scales.rho_units(limits.answers) for release in plan.releases)
     return three_promises(
         sites=limits.sites,
         colluding=limits.colluding,
         promised=None if plan.exact else study.privacy.epsilon,
         own_share=own_share_epsilon(plan),
-        no_collusion=None if plan.exact else accounting.epsilon(alone, plan.terms.delta),
+        no_collusion=(
+            None if plan.exact else accounting.epsilon_of(plan.price(limits.answers), plan.terms.delta)
+        ),
     )
 
 
@@ -204,9 +217,8 @@ def _price_in_words(study: Study, plan: Plan, facts: dict[str, Any]) -> list[str
     appears = f"One person may appear at {repeated.value} site(s) ({repeated.basis})."
     if plan.exact:
         return ["No noise: there is no promise at all.", appears, WHO_COORDINATES]
-    whole = (
-        f"Per patient, at delta {privacy.delta:g} for the whole study (rho {facts['ledger_rho']:.5f} each):"
-    )
+    rho = "" if plan.sampled else f" (rho {facts['ledger_rho']:.5f} each)"
+    whole = f"Per patient, at delta {privacy.delta:g} for the whole study{rho}:"
     promises = plan_promises(plan, study)
     if facts["clear_sum"]:
         told = _price_in_clear({p.against: p for p in promises})

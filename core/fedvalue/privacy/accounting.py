@@ -36,6 +36,12 @@ ORDERS = (2, 3, 4, 5, 6, 8, 9, 12, 16, 22, 32, 40, 64)
 UNITS_PER_RHO = 2**40
 """Privacy is counted in integers of 2^-40."""
 
+ROUNDING_DELTA = 1e-12
+"""What the discreteness of the noise takes from delta where releases are sampled.
+
+See `fedvalue.privacy.sampled.require_smooth`.
+"""
+
 _PRECISION = 50
 _HALVINGS = 60
 """Steps of the search for the best order: its error falls to 2^-60 of the range."""
@@ -67,6 +73,11 @@ class Price:
         rho, rest = divmod(self.units[0], ORDERS[0])
         return rho if rest == 0 and self == Price.plain(rho) else None
 
+    @property
+    def covering_rho_units(self) -> int:
+        """The least rho, in units of 2^-40, of plain releases that cost at least as much at every order."""
+        return max(-(-unit // order) for order, unit in zip(ORDERS, self.units, strict=True))
+
     def __add__(self, other: Price) -> Price:
         return Price(tuple(a + b for a, b in zip(self.units, other.units, strict=True)))
 
@@ -97,6 +108,38 @@ def epsilon(rho_units: int, delta: float) -> float:
         rho = Decimal(rho_units) / UNITS_PER_RHO
         order = _order(small, lambda a: rho * (a - 1) ** 2 >= -(a * small).ln())
         return max(0.0, _float_up(order * rho + _conversion(order, small)))
+
+
+def epsilon_of(price: Price, delta: float) -> float:
+    """Return the epsilon of a price that was fixed in advance, at ``delta``, rounded up.
+
+    For plain releases over all orders, as in `epsilon`; with sampled ones over the ledger's orders, at a
+    delta less `ROUNDING_DELTA`. A price that answers decide about needs a `Budget` instead.
+
+    Raises:
+      PrivacyError: a delta outside its range.
+    """
+    if (rho_units := price.rho_units) is not None:
+        return epsilon(rho_units, delta)
+    with localcontext(Context(prec=_PRECISION)):
+        small = _delta(delta - ROUNDING_DELTA)
+        return max(
+            0.0, _float_up(min(_cost(unit, a, small) for a, unit in zip(ORDERS, price.units, strict=True)))
+        )
+
+
+def order_limits(epsilon: float, delta: float) -> tuple[int, ...]:
+    """Return what releases fixed in advance may cost at each of `ORDERS`, in units of 2^-40, rounded down.
+
+    At one order at least their price must stay within; a limit below 1 is none.
+
+    Args:
+      epsilon: Above 0.
+      delta: Above `ROUNDING_DELTA` and below 1.
+    """
+    with localcontext(Context(prec=_PRECISION)):
+        small, wanted = _delta(delta - ROUNDING_DELTA), _epsilon(epsilon)
+        return tuple(_units_down(wanted - _conversion(Decimal(a), small)) for a in ORDERS)
 
 
 @lru_cache(maxsize=256)
@@ -179,7 +222,7 @@ class Budget:
             return 0.0
         with localcontext(Context(prec=_PRECISION)):
             costs: Iterable[Decimal] = (
-                Decimal(unit) / UNITS_PER_RHO + _conversion(Decimal(a), d)
+                _cost(unit, a, d)
                 for unit, (a, d) in zip(spent.units, _failures(self.delta, self.weights), strict=True)
             )
             return max(0.0, _float_up(min(costs)))
@@ -187,7 +230,7 @@ class Budget:
 
 def _failures(delta: float, weights: tuple[Fraction, ...]) -> tuple[tuple[int, Decimal], ...]:
     """Return each order with its share of delta."""
-    small = _delta(delta)
+    small = _delta(delta - ROUNDING_DELTA)
     return tuple(
         (order, small * weight.numerator / weight.denominator)
         for order, weight in zip(ORDERS, weights, strict=True)
@@ -220,6 +263,11 @@ def _default_weights(rho_units: int, delta: float) -> tuple[Fraction, ...]:
         nearest = min(ORDERS, key=lambda order: (abs(order - best), order))
     rest = Fraction(1, 2 * (len(ORDERS) - 1))
     return tuple(Fraction(1, 2) if order == nearest else rest for order in ORDERS)
+
+
+def _cost(unit: int, order: int, delta: Decimal) -> Decimal:
+    """Return the epsilon of so many units at one order."""
+    return Decimal(unit) / UNITS_PER_RHO + _conversion(Decimal(order), delta)
 
 
 def _conversion(order: Decimal, delta: Decimal) -> Decimal:

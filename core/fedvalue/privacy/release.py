@@ -18,6 +18,9 @@ LOG2_SCALE = 20
 RHO_UNIT = Fraction(1, 2**40)
 """Privacy is counted in integers of 2^-40 zCDP."""
 
+FLOAT_ROOM = 1 + Fraction(1, 2**20)
+"""By how much a clipped row may be too long in float64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -28,7 +31,10 @@ class Block:
       dimension: Number of coordinates.
       bound_squared: c^2, one patient's squared L2 bound at one site, before scaling.
       counting: True where coordinates are counts; gamma is then an integer, and counts are exact.
-      rho_units: Price in 2^-40 zCDP that the plan gives this block; 0 before planning.
+      rho_units: Price in 2^-40 zCDP that the plan gives this block, if everybody were drawn; 0 before
+        planning.
+      summed: True where a site adds its patients' clipped rows in float64 and rounds the sum once, as for
+        gradients: the bound in integers then has room for both roundings. c must be rational.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Block:
     bound_squared: Fraction
     counting: bool
     rho_units: int = 0
+    summed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +95,12 @@ def scales(blocks: tuple[Block, ...], *, honest_shares: int, sites_per_patient: 
         if block.rho_units <= 0 or block.bound_squared <= 0:
             raise PrivacyError("a block needs a budget and a bound", where=block.name)
         grain = 1 if block.counting else 2**16
-        charged = sites_per_patient**2 * block.bound_squared
-        squared = Fraction(4**LOG2_SCALE * 2 * honest_shares * block.rho_units, 2**40) / charged * grain**2
-        gamma = Fraction(isqrt(squared.numerator // squared.denominator), grain)
+        whole = Fraction(4**LOG2_SCALE * 2 * honest_shares * block.rho_units, 2**40)
+        if block.summed:
+            gamma = _summed_gamma(block, isqrt(int(whole / sites_per_patient**2)), grain)
+        else:
+            squared = whole / (sites_per_patient**2 * block.bound_squared) * grain**2
+            gamma = Fraction(isqrt(squared.numerator // squared.denominator), grain)
         if gamma < 1:
             raise PrivacyError(
                 "the budget is too small for this block: its scale vanishes",
@@ -98,9 +108,46 @@ def scales(blocks: tuple[Block, ...], *, honest_shares: int, sites_per_patient: 
                 do="ask fewer questions or raise epsilon",
             )
         gammas.append(gamma)
-        bound = gamma**2 * block.bound_squared
-        total += bound.numerator // bound.denominator
+        total += patient_bound_squared(block, gamma)
     return Scales(tuple(gammas), total, sites_per_patient**2 * total, honest_shares)
+
+
+def patient_bound_squared(block: Block, gamma: Fraction) -> int:
+    """Return ``D_1^2`` of a block: the largest squared move of its integers by one patient at one site.
+
+    ``floor((gamma c)^2)`` where each patient's row is rounded by itself. Where the site rounds its sum once,
+    ``(gamma c (1 + 2^-20) + 2 sqrt(d))^2``, rounded up: each coordinate of either sum is at most 1/2 off by
+    rounding and 1/2 by float64 additions (our derivation; the site checks the latter before it adds).
+
+    Raises:
+      PrivacyError: c of a summed block is not rational.
+    """
+    if not block.summed:
+        bound = gamma**2 * block.bound_squared
+        return bound.numerator // bound.denominator
+    reach = gamma * _root(block) * FLOAT_ROOM + _rounding(block)
+    squared = reach**2
+    return -(-squared.numerator // squared.denominator)
+
+
+def _summed_gamma(block: Block, reach: int, grain: int) -> Fraction:
+    """The largest scale of a summed block with ``D_1`` at most ``reach``; 0 or less where there is none."""
+    found = (reach - _rounding(block)) * grain / (_root(block) * FLOAT_ROOM)
+    return Fraction(found.numerator // found.denominator, grain)
+
+
+def _rounding(block: Block) -> int:
+    """``2 sqrt(d)``, rounded up."""
+    return isqrt(4 * block.dimension - 1) + 1
+
+
+def _root(block: Block) -> Fraction:
+    """Return c of a summed block."""
+    top, bottom = block.bound_squared.numerator, block.bound_squared.denominator
+    root = Fraction(isqrt(top), isqrt(bottom))
+    if root**2 != block.bound_squared:
+        raise PrivacyError("the bound of a summed block is no rational number", where=block.name)
+    return root
 
 
 def cost_units(charged_bound_squared: int, *, honest_shares: int, log2_scale: int = LOG2_SCALE) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +23,10 @@ SIMULATION = "simulation"
 """Approved at a site that was made for a simulation: its evidence can never pass for real."""
 
 
+SECOND = "second"
+"""Role of the second signature."""
+
+
 class Approval(Part):
     """What one hospital's officer signed.
 
@@ -35,7 +40,9 @@ class Approval(Part):
       policy_hash: SHA-256 of the site's policy on that day.
       unsafe: What was approved although it lowers protection: ``clear_sum``, ``no_noise``, ``simulation``.
       day: Day of the approval.
+      until: Last day on which the site answers under it; None: the study's last.
       signature: The officer's signature over all of it.
+      second: A second person's signature over the same, where the site's policy asks for four eyes.
     """
 
     site: str
@@ -47,11 +54,13 @@ class Approval(Part):
     policy_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     unsafe: tuple[str, ...] = Field(default=(), strict=False)
     day: date
+    until: date | None = Field(default=None, exclude_if=lambda value: value is None)
     signature: Signature | None = None
+    second: Signature | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def content(self) -> dict[str, object]:
         """Return what is signed."""
-        return self.model_dump(mode="json", exclude={"signature"})
+        return self.model_dump(mode="json", exclude={"signature", "second"})
 
     def signed(self, officer: Ed25519PrivateKey) -> Approval:
         """Return the approval with the officer's signature."""
@@ -66,3 +75,24 @@ class Approval(Part):
         if self.signature is None or self.signature.role != "officer":
             raise SignatureInvalid("the approval is not signed by an officer", where=where)
         signature.verify(self.content(), self.signature, where=where, public_key=officer_key)
+
+    def seconded(self, key: Ed25519PrivateKey) -> Approval:
+        """Return the approval with a second person's signature."""
+        return self.model_copy(update={"second": signature.sign(self.content(), key, SECOND)})
+
+    def require_second(self, keys: Collection[str], *, where: str) -> None:
+        """Check that a second person signed this, who is not the officer.
+
+        Args:
+          keys: Public keys of those who may.
+          where: Names the approval in the error.
+
+        Raises:
+          SignatureInvalid: nobody did, or somebody who may not, or the officer did it twice.
+        """
+        if self.second is None or self.second.role != SECOND:
+            raise SignatureInvalid("no second person has signed the approval", where=where)
+        officer = "" if self.signature is None else self.signature.public_key
+        if self.second.public_key not in keys or self.second.public_key == officer:
+            raise SignatureInvalid("the second signature is by somebody who may not give it", where=where)
+        signature.verify(self.content(), self.second, where=where)

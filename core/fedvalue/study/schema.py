@@ -20,6 +20,7 @@ from fedvalue.study.questions.kaplan_meier import KaplanMeier
 from fedvalue.study.questions.modelled import Modelled
 from fedvalue.study.questions.proportion import Proportion
 from fedvalue.study.questions.question import Measured
+from fedvalue.study.questions.training import Training
 
 
 class Text(Part):
@@ -53,13 +54,21 @@ class Validity(Part):
 
 
 class Charter(Part):
-    """What is asked, by whom, and when."""
+    """What is asked, by whom, and when.
+
+    Attributes:
+      amends: Hash of the study that this one takes the place of; a site counts what that one spent as this
+        one's.
+    """
 
     id: StudyId
     title: Text
     question: Text
     principal_investigator: Line = Field(min_length=1)
     valid: Validity
+    amends: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", exclude_if=lambda value: value is None
+    )
 
 
 class SitesPerPatient(Part):
@@ -121,7 +130,9 @@ class Federation(Part):
     min_released_patients: int = Field(default=50, ge=1)
 
 
-Analysis = Annotated[Described | Modelled | Effects | Proportion | KaplanMeier, Field(discriminator="kind")]
+Analysis = Annotated[
+    Described | Modelled | Effects | Proportion | KaplanMeier | Training, Field(discriminator="kind")
+]
 """One question; a new kind is a page in ``questions`` and stands here."""
 
 KINDS: tuple[str, ...] = tuple(

@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fedvalue.errors import FedValueError
+from fedvalue.study.toml_lines import TomlLines
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def load_toml(path: Path, model: type[M], *, failure: type[FedValueError], what: str, do: str) -> M:
+def load_toml(
+    path: Path, model: type[M], *, failure: type[FedValueError], what: str, do: str, lines: bool = False
+) -> M:
     """Read the file at ``path`` as ``model``.
 
     Args:
@@ -22,6 +25,7 @@ def load_toml(path: Path, model: type[M], *, failure: type[FedValueError], what:
       failure: The error to raise.
       what: What the file is, for the message, such as ``the policy``.
       do: What the reader can do about a fault.
+      lines: True to say on which line each problem stands.
 
     Raises:
       FedValueError: ``failure``, for an unreadable file, bad TOML (duplicate keys too) or a bad value.
@@ -30,11 +34,18 @@ def load_toml(path: Path, model: type[M], *, failure: type[FedValueError], what:
         raw = path.read_bytes()
     except OSError as error:
         raise failure(f"{what} cannot be read: {error.strerror}", where=str(path), do=do) from error
-    return parse_toml(raw, model, failure=failure, what=what, where=str(path), do=do)
+    return parse_toml(raw, model, failure=failure, what=what, where=str(path), do=do, lines=lines)
 
 
 def parse_toml(
-    raw: bytes, model: type[M], *, failure: type[FedValueError], what: str, where: str, do: str
+    raw: bytes,
+    model: type[M],
+    *,
+    failure: type[FedValueError],
+    what: str,
+    where: str,
+    do: str,
+    lines: bool = False,
 ) -> M:
     """Read the bytes of a TOML file as ``model``; ``where`` names them.
 
@@ -51,15 +62,19 @@ def parse_toml(
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise failure(f"{what} is not valid: {problems(error, document)}", where=where, do=do) from None
+        stand = TomlLines.of(raw.decode("utf-8")) if lines else None
+        raise failure(
+            f"{what} is not valid: {problems(error, document, stand)}", where=where, do=do
+        ) from None
 
 
-def problems(error: ValidationError, document: object = None) -> str:
+def problems(error: ValidationError, document: object = None, lines: TomlLines | None = None) -> str:
     """Return every problem as ``key: what is wrong``, joined by semicolons.
 
     Args:
       error: What pydantic found.
       document: What was validated: pydantic names a union's choice like a key, and only the document tells.
+      lines: Of the document's file, to say on which line each key stands.
     """
     found = []
     for item in error.errors(include_url=False):
@@ -70,7 +85,9 @@ def problems(error: ValidationError, document: object = None) -> str:
         message = (
             "unknown key" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         )
-        found.append(f"{key}: {message}" if key else message)
+        line = None if lines is None else lines.line(*steps)
+        at = "" if line is None else f"line {line}: "
+        found.append(f"{at}{key}: {message}" if key else message)
     return "; ".join(found)
 
 

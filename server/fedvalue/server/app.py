@@ -4,7 +4,9 @@ Keys of the run configuration, all paths on the coordinator's machine: ``study``
 ``.sig`` beside it), ``roster`` (as the authority signed it), ``authority`` (the authority's certificate),
 ``revocations`` (its newest list), ``out`` (a folder for the results), ``key`` (the coordinator's key, made if
 it is not there), ``standards`` (folder of payment standards; empty takes the examples), ``wait`` (seconds
-to wait for sites).
+to wait for sites), ``step`` (seconds that sites have for one answer), ``sessions`` (where sites may dial in
+for streaming rounds, ``host:port`` or ``host:first-last``; empty for Flower's own grid alone), ``federation``
+(the folder of ``fedvalue federation init``, whose certificate that port shows).
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ from pydantic import ValidationError
 from fedvalue.errors import FederationError, SignatureInvalid
 from fedvalue.evidence import statements
 from fedvalue.operations import logs
+from fedvalue.planning.plan import make_plan
 from fedvalue.server.coordinator import Coordinator
+from fedvalue.server.grids.invitation import Study
 from fedvalue.server.results import write_results
 from fedvalue.server.running import run_watched
+from fedvalue.server.streaming import streaming
 from fedvalue.server.watched import LINES
 from fedvalue.study import file as study_file
 from fedvalue.study.identity.clock import present
-from fedvalue.study.identity.trust import load_trust
+from fedvalue.study.identity.trust import Trust, load_trust
 from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.signature import Signature, verify
 
@@ -55,15 +60,30 @@ def _run(grid: Grid, settings: dict[str, str]) -> None:
         roster=trust.roster(_path(settings, "roster"), present()),
         key=load_key(key_path) if key_path.exists() else make_key(key_path),
         study_signatures=(_signature(study_path, study_file.digest(study)),),
-        wait_seconds=_seconds(settings, "wait"),
+        wait_seconds=_seconds(settings, "wait", "60"),
+        step_seconds=_seconds(settings, "step", "3600"),
         progress=_line,
         trust=trust,
     )
-    evidence = run_watched(coordinator, grid, out)
+    office = Path(settings["federation"]) if settings.get("federation") else None
+    with streaming(
+        grid, _streamed(coordinator, trust), settings.get("sessions", ""), office, _line
+    ) as chosen:
+        evidence = run_watched(coordinator, chosen, out)
     standards = Path(settings["standards"]) if settings.get("standards") else None
     results = write_results(study, evidence, out, key=None, standards=standards, now=evidence.created)
     for path in results.files:
         _line(f"wrote {path}", 1, 1)
+
+
+def _streamed(coordinator: Coordinator, trust: Trust) -> Study:
+    plan = make_plan(coordinator.study, coordinator.roster)
+    return Study(
+        plan.study_hash,
+        plan.roster_hash,
+        coordinator.roster,
+        stands=lambda site: site not in trust.lapsed(coordinator.roster, present()),
+    )
 
 
 def _path(settings: dict[str, str], key: str) -> Path:
@@ -75,13 +95,13 @@ def _path(settings: dict[str, str], key: str) -> Path:
     return Path(value)
 
 
-def _seconds(settings: dict[str, str], key: str) -> float:
-    value = settings.get(key) or "60"
+def _seconds(settings: dict[str, str], key: str, usual: str) -> float:
+    value = settings.get(key) or usual
     try:
         return float(value)
     except ValueError as error:
         raise FederationError(
-            f"{key!r} is {value!r}, which is no number of seconds", where="flwr run", do=f"give {key}=60"
+            f"{key!r} is {value!r}, which is no number of seconds", where="flwr run", do=f"give {key}={usual}"
         ) from error
 
 

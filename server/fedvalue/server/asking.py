@@ -7,7 +7,8 @@ every three seconds only; a sum of vectors is folded as they come.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -20,6 +21,14 @@ SHORTEST_WAIT = 0.0005
 LONGEST_WAIT = 0.2
 LATE = 0.05
 """Between two looks at the grid a twentieth of the time that has passed: no reply is seen much later."""
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """A grid that says when a reply is there, so that nobody has to look again and again."""
+
+    def wait_for_reply(self, message_ids: Collection[str], seconds: float) -> None:
+        """Return as soon as one of the replies is there, or when the time is up."""
 
 
 def ask(
@@ -51,8 +60,11 @@ def ask(
         now = time.monotonic()
         if not waiting or (until is not None and now >= until):
             break
-        wait = min(max(LATE * (now - began), SHORTEST_WAIT), LONGEST_WAIT)
-        time.sleep(wait if until is None else min(wait, until - now))
+        left = float("inf") if until is None else until - now
+        if isinstance(grid, Waking):
+            grid.wait_for_reply(waiting, min(left, LONGEST_WAIT))
+        else:
+            time.sleep(min(max(LATE * (now - began), SHORTEST_WAIT), LONGEST_WAIT, left))
     for node in waiting.values():
         yield node, Refused(NO_ANSWER)
 

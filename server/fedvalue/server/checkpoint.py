@@ -23,7 +23,6 @@ from fedvalue.evidence.package import ReleaseRecord
 from fedvalue.evidence.statements import vector_digest
 from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.planning.terms import membership_of
-from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.study.approval import Approval
 from fedvalue.study.roster import Roster
 
@@ -63,9 +62,9 @@ class Done:
     def blocks(self, release: PlannedRelease) -> NoisySum:
         """Return every block by its full name."""
         shares = len(self.kept.record.answered)
-        variance = 0.0 if release.exact else shares * 4.0**LOG2_SCALE
+        variance = release.noise_variance(shares)
         return {
-            name: NoisyBlock(self.total[where], gamma, variance)
+            name: NoisyBlock(self.total[where], gamma, variance, shares)
             for name, (where, gamma) in release.slices().items()
         }
 
@@ -109,7 +108,7 @@ class Checkpoint:
         for release in plan.releases:
             path = self.folder / f"{release.label}.json"
             if not path.is_file():
-                break
+                continue
             kept = documents.parse(Kept, documents.read_bytes(path), where=str(path))
             if (kept.study_hash, kept.roster_hash) != (plan.study_hash, plan.roster_hash):
                 raise EvidenceError(

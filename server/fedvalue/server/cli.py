@@ -14,6 +14,7 @@ from fedvalue.evidence import statements
 from fedvalue.planning.plan import make_plan, plan_on
 from fedvalue.planning.words import in_words, preview
 from fedvalue.secure_sum.thresholds import thresholds
+from fedvalue.server.dossier_cli import study_dossier
 from fedvalue.server.plan_cli import plan_study
 from fedvalue.server.run_cli import cancel, logs, run_study, status
 from fedvalue.study import file as study_file
@@ -25,6 +26,7 @@ from fedvalue.study.signature import fingerprint, public_hex, sign
 
 study_app = typer.Typer(no_args_is_help=True, help="Check, price, sign and run a study.")
 study_app.command("plan")(plan_study)
+study_app.command("dossier")(study_dossier)
 study_app.command("run")(run_study)
 study_app.command("status")(status)
 study_app.command("cancel")(cancel)

@@ -19,6 +19,7 @@ from fedvalue.server.checkpoint import Checkpoint
 from fedvalue.server.enrolment import Progress, enrol, wait_for_nodes
 from fedvalue.server.provenance import VOCABULARY, installed_code
 from fedvalue.server.sums import Clear, Masked, Sum
+from fedvalue.strategies.training.server_optimiser import with_flower
 from fedvalue.study.file import digest
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.trust import Trust
@@ -118,7 +119,7 @@ class Coordinator:
                 checkpoint=self.checkpoint,
                 wanted=self.wanted,
             )
-        conclusions = conclude_all(plan, opened.open, self.progress)
+        conclusions = conclude_all(with_flower(plan), opened.open, self.progress)
         self.progress("concluded", len(plan.analyses), len(plan.analyses))
         releases, spent = opened.records(), opened.spent()
         now = self.clock()

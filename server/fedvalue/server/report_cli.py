@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,7 +11,7 @@ from fedvalue.evidence import sealing
 from fedvalue.payment.decision import load_decision
 from fedvalue.payment.economics.value_answer import answer as value_of
 from fedvalue.payment.fund.what_if import answer
-from fedvalue.server.reports import page, sheet
+from fedvalue.server.reports import exported, page, sheet
 from fedvalue.server.reports.look import Publication
 from fedvalue.server.reports.payment.desk import (
     Missing,
@@ -163,3 +163,19 @@ def evidence(
     decisions = tuple(load_decision(path) for path in decision or [])
     page.write(sealing.load(package), decisions, out, language, publication)
     typer.echo(f"wrote {out}")
+
+
+@app.command()
+def figures(
+    package: Annotated[Path, typer.Argument(help="The evidence package, JSON.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the figures.", show_default=False)],
+    language: Annotated[Literal["en", "zh"], typer.Option(help="en or zh.")] = "en",
+) -> None:
+    """Write the figures of every analysis as SVG files, text as text, for slides and papers.
+
+    Every identity and signature is checked first.
+
+    Example: fedvalue report figures evidence.json --out figures
+    """
+    for path in exported.figures(sealing.load(package), out, language):
+        typer.echo(f"wrote {path}")

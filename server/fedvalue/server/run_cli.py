@@ -18,6 +18,8 @@ import typer
 
 from fedvalue.errors import FederationError, FedValueError, RunInterrupted
 from fedvalue.quiet import quiet_environment
+from fedvalue.server.ports import Ports
+from fedvalue.server.provisioning.office import KEY
 from fedvalue.server.run_state import RunFolder, State
 
 POLL_SECONDS = 1.0
@@ -52,7 +54,9 @@ out = ""
 key = ""
 standards = ""
 wait = 60
+step = 3600
 sessions = ""
+federation = ""
 """
 
 StudyFile = Annotated[
@@ -74,14 +78,25 @@ def run_study(
     sessions: Annotated[
         str,
         typer.Option(
-            help="host:port on which sites may dial in for streaming rounds; empty: Flower's own grid."
+            help="Where sites may dial in for streaming rounds, host:port or host:first-last; empty: "
+            "Flower's own grid."
         ),
     ] = "",
-    key: Annotated[Path | None, typer.Option(help="The coordinator's key; default: made in --out.")] = None,
+    federation: Annotated[
+        Path | None,
+        typer.Option(help="The coordinator's folder: its key, and its certificate for --sessions."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The coordinator's key; default: that of --federation, else made in --out."),
+    ] = None,
     standards: Annotated[
         Path | None, typer.Option(help="Folder of payment standards; default: the examples.")
     ] = None,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for sites.")] = 60,
+    step: Annotated[
+        int, typer.Option(min=1, help="Seconds that sites have for one answer; who takes longer is left out.")
+    ] = 3600,
 ) -> None:
     """Run a study on a federation and watch it; run again with the same --out, it goes on where it stopped.
 
@@ -91,12 +106,22 @@ def run_study(
     flower = shutil.which("flwr", path=str(Path(sys.executable).parent)) or shutil.which("flwr")
     if flower is None:
         raise FederationError("Flower's command is not installed", where="flwr", do="pip install flwr")
+    if sessions:
+        Ports.parse(sessions)
+        if federation is None:
+            raise FederationError(
+                "a port for sessions shows the coordinator's certificate", where="--sessions",
+                do="give the folder of `fedvalue federation init` as --federation",
+            )  # fmt: skip
+    if federation is not None and key is None:
+        key = federation / KEY
     settings = {
         "study": study, "roster": roster, "authority": authority, "revocations": revocations, "out": out,
         **({"key": key} if key else {}), **({"standards": standards} if standards else {}),
+        **({"federation": federation} if federation else {}),
     }  # fmt: skip
     words = " ".join(f'{name}="{path.resolve()}"' for name, path in settings.items())
-    words += f' wait={wait} sessions="{sessions}"'
+    words += f' wait={wait} step={step} sessions="{sessions}"'
     out.mkdir(parents=True, exist_ok=True)
     since = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fedvalue-run-") as name:

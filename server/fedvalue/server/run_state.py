@@ -73,7 +73,7 @@ class RunFolder:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def tell(self, state: State) -> None:
-        """Write where the study stands, and a line of the run's log.
+        """Write where the study stands, and a line of the run's log if that has changed.
 
         Raises:
           OutputError: the folder cannot be written.
@@ -81,13 +81,22 @@ class RunFolder:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             now = state.model_copy(update={"updated": self.clock(), "process": os.getpid()})
+            before = self._last()
             documents.write(now, self.folder / STATE)
-            with (self.folder / LOG).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(now.model_dump(mode="json"), ensure_ascii=False) + "\n")
+            if before is None or before.model_copy(update={"updated": now.updated}) != now:
+                with (self.folder / LOG).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(now.model_dump(mode="json"), ensure_ascii=False) + "\n")
         except OSError as error:
             raise OutputError(
                 f"the state of the run cannot be written: {error.strerror}", where=str(self.folder)
             ) from error
+
+    def _last(self) -> State | None:
+        """Return the state before; None where there is none, or no log that could hold it."""
+        try:
+            return self.state() if (self.folder / LOG).is_file() else None
+        except EvidenceError:
+            return None
 
     def state(self) -> State:
         """Read where the study stands.

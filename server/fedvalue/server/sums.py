@@ -155,6 +155,10 @@ class Masked:
                 times = max(record.attempt, charged) if site.id in record.answered else charged
                 debits += times
                 price += times * self.inner.plan.release(label).charged_units(clear_sum=False)
+            for label, charged_for in self.inner.unopened.items():
+                times = charged_for.get(site.id, 0)
+                debits += times
+                price += times * self.inner.plan.release(label).charged_units(clear_sum=False)
             found.append(SiteSpending(site=site.id, rho_units=price, releases=debits))
         return tuple(found)
 

@@ -19,8 +19,9 @@ from fedvalue.client.loading import load_records
 from fedvalue.client.records.report import LoadReport
 from fedvalue.errors import OutputError
 from fedvalue.planning.plan import plan_on
-from fedvalue.planning.words import site_share_units
+from fedvalue.planning.words import charged_epsilon
 from fedvalue.privacy import accounting
+from fedvalue.privacy.accounting import NOTHING
 from fedvalue.secure_sum.thresholds import thresholds
 from fedvalue.server.enrolment import Progress
 from fedvalue.simulation.sources import Source
@@ -163,14 +164,18 @@ def _policy(study: Study, sites: int, *, exact: bool, clear_sum: bool) -> Policy
         sites, colluding=study.federation.colluding_sites, dropouts=study.federation.tolerated_dropouts
     )
     plan = plan_on(study, limits, "0" * 64, unsafe_exact=exact)
-    price = site_share_units(plan, clear_sum=clear_sum)
-    delta = study.privacy.delta
-    epsilon = study.privacy.epsilon if exact else accounting.epsilon(price, delta) * (1 + 1e-9)
+    delta, sampled = study.privacy.delta, plan.sampled and not exact
+    epsilon = study.privacy.epsilon if exact else charged_epsilon(plan, clear_sum=clear_sum) or 0.0
+    price = plan.price(1 if clear_sum else None)
+    while sampled and not accounting.Budget(epsilon, delta, True).passes(NOTHING, NOTHING, price):
+        epsilon *= 1.01  # its filter divides delta over the orders, so a study at epsilon takes a little more
     return Policy(
         site="template",
         entity="template",
         operator="template",
-        budget=Budget(epsilon=epsilon, delta=delta),
+        budget=Budget(
+            epsilon=epsilon if exact else epsilon * (1 + 1e-9), delta=delta, admits_sampled=plan.sampled
+        ),
         profiles=("none", "cn", "eu", "us"),
         unsafe=(*(("clear_sum",) if clear_sum else ()), *(("no_noise",) if exact else ())),
         simulation=True,

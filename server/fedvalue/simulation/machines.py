@@ -24,12 +24,17 @@ from fedvalue.simulation.office_work import Papers
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 CONNECTION = "here"
+STUDIES = 3
+"""Side by side, each with a port of its own."""
+
+TRIES, MOST_PORT = 20, 65535
 LOGS, FLOWER = "logs", "flower"
 
 SETTINGS = """
 [flower]
 port = {port}
 {superlink}
+{sessions}
 [status]
 listen = "{host}:{status}"
 
@@ -47,6 +52,9 @@ class Machines:
       extra: Variables that every process gets.
       flwr: Flower's command, for the registration of SuperNodes and the start of runs.
       doors: Site id to the ``host:port`` that it dials instead of the SuperLink's own, such as a proxy's.
+      session_doors: Site id to the ``host:port`` that it dials for sessions, or ``none``.
+      streams: Let studies run over sessions; else over Flower's own grid.
+      ports: Where sites may dial in; empty takes a free port for each of three studies side by side.
       tree: The processes.
     """
 
@@ -54,6 +62,9 @@ class Machines:
     extra: Mapping[str, str] = field(default_factory=dict)
     flwr: str = "flwr"
     doors: Mapping[str, str] = field(default_factory=dict)
+    session_doors: Mapping[str, str] = field(default_factory=dict)
+    streams: bool = True
+    ports: str = ""
     tree: ProcessTree = field(init=False)
     _sockets: Path = field(init=False)
     _status: dict[str, str] = field(init=False, default_factory=dict)
@@ -63,6 +74,7 @@ class Machines:
         for folder in (logs, flower):
             folder.mkdir(exist_ok=True)
         self.tree = ProcessTree(logs, {**self.extra, "FLWR_HOME": str(flower), "NO_COLOR": "1"})
+        self.ports = self.ports or f"{HOST}:{_run_of_ports(STUDIES)}"
         self._sockets = Path(tempfile.mkdtemp(prefix="fv-"))  # a socket's path has 107 bytes at most
         root = self.papers.office / "tls" / "ca.crt"
         address = f'address = "{HOST}:{self.port}"\nroot-certificates = "{root.resolve()}"\n'
@@ -116,7 +128,8 @@ class Machines:
         ports = free_ports(2 * len(chosen))
         for site, own, status in zip(chosen, ports[::2], ports[1::2], strict=True):
             door = f'superlink = "{self.doors[site]}"' if site in self.doors else ""
-            text = SETTINGS.format(port=own, superlink=door, host=HOST, status=status)
+            way = f'sessions = "{self.session_doors[site]}"' if site in self.session_doors else ""
+            text = SETTINGS.format(port=own, superlink=door, sessions=way, host=HOST, status=status)
             (self.papers.home(site) / "serve.toml").write_text(text, encoding="utf-8")
             self._status[site] = f"{HOST}:{status}"
             socket = self._sockets / site
@@ -156,8 +169,8 @@ class Machines:
         papers = self.papers
         words: list[str | Path] = [
             "fedvalue", "study", "run", study, "--roster", papers.roster, "--authority", papers.authority,
-            "--revocations", papers.revocations, "--out", out, "--key", papers.office / "coordinator.pem",
-            "--connection", CONNECTION, *more,
+            "--revocations", papers.revocations, "--out", out, "--federation", papers.office,
+            "--connection", CONNECTION, *(("--sessions", self.ports) if self.streams else ()), *more,
         ]  # fmt: skip
         return [str(word) for word in words]
 
@@ -183,3 +196,15 @@ class Machines:
                 where=(done.stdout + done.stderr)[-2000:],
             )
         return done.stdout + done.stderr
+
+
+def _run_of_ports(count: int) -> str:
+    """Return ``first-last`` of ports that nobody listens on now.
+
+    Raises:
+      FederationError: there are none.
+    """
+    for first in free_ports(TRIES):
+        if first + count <= MOST_PORT and not any(answers(port) for port in range(first, first + count)):
+            return f"{first}-{first + count - 1}"
+    raise FederationError("no ports are free", where=HOST, do="try again")

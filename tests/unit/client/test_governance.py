@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fedvalue.client.governance.audit import AuditLog
-from fedvalue.client.governance.policy import Budget, Policy, load_policy
+from fedvalue.client.governance.policy import (
+    Budget,
+    Caps,
+    Limits,
+    Opening,
+    Person,
+    Policy,
+    Population,
+    load_policy,
+)
 from fedvalue.errors import LedgerBroken, OutputError, PolicyForbids, StudyInvalid
 from fedvalue.planning.plan import make_plan
 from fedvalue.study.schema import Study
@@ -34,6 +43,10 @@ ALONE = FULL.replace(
     'kind = "proportion"\nendpoint = "response_6m"\nby = ["egfr"]', 'kind = "by_site"\nvariable = "cost"'
 )
 ALONE = ALONE[: ALONE.index("[[payments]]")]
+OWN_BASELINES = ALONE.replace(
+    'kind = "by_site"\nvariable = "cost"',
+    'kind = "cox"\nendpoint = "pfs"\ncovariates = ["sex"]\nstratify_by_site = true',
+)
 
 hostile = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.sampled_from(
     [
@@ -95,7 +108,7 @@ def test_the_policy_file_says_what_its_lines_mean() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("[budget]", "colour = 1\n[budget]", "colour: unknown key"),
+        ("[budget]", "colour = 1\n[budget]", "line 12: colour: unknown key"),
         ('"clear_sum"', '"everything"', r"unsafe\[0\]: Input should be 'clear_sum', 'no_noise' or"),
         (
             '"proportion", ',
@@ -152,6 +165,7 @@ def test_what_the_policy_allows_passes() -> None:
         ({"simulation": True}, FULL, True, "unsafe, simulation", "without noise"),
         ({"unsafe": ("no_noise",)}, FULL, True, "unsafe, simulation", "without noise"),
         ({}, ALONE, False, "release_site_values", "noisy values of this site alone"),
+        ({}, OWN_BASELINES, False, "release_site_values", "noisy values of this site alone"),
         ({"release_site_values": False, "simulation": True}, ALONE, False, "release_site_values", "alone"),
     ],
 )
@@ -170,6 +184,11 @@ def test_every_line_of_a_policy_is_in_its_hash() -> None:
         "site": "s02", "entity": "x", "operator": "x", "budget": Budget(epsilon=4.1, delta=1e-6),
         "analyses": ("proportion",), "profiles": (), "unsafe": (), "study_signers": ("ab",),
         "simulation": True, "answer_every": 2.0, "release_site_values": True, "confirmed": {"x": "ab" * 16},
+        "architectures": (), "partitions": {"2027": Budget(epsilon=1.0, delta=1e-6)},
+        "populations": (Population(name="lung", codes=("C34*",), epsilon=1.0),),
+        "limits": Limits(releases=1), "caps": Caps(threads=1), "opening": (Opening(start="08:00", until="18:00"),),
+        "people": (Person(name="x", role="audit", key="ab" * 32),), "four_eyes": True, "approval_days": 9,
+        "consent": "recorded",
     }  # fmt: skip
     assert set(others) == set(Policy.model_fields)
     digests = {POLICY.model_copy(update={field: value}).digest() for field, value in others.items()}
@@ -202,16 +221,16 @@ def edited(log: AuditLog, *, line: int, instead: list[bytes]) -> None:
     log.path.write_bytes(b"\n".join(lines) + b"\n")
 
 
-@pytest.mark.parametrize("line", [0, 1, 2, 3])
-def test_a_line_that_was_changed_shows_at_the_next_one(log: AuditLog, line: int) -> None:
+@pytest.mark.parametrize("line", [0, 1, 2, 3, 4])
+def test_a_line_that_was_changed_is_named_the_last_one_too(log: AuditLog, line: int) -> None:
     old = log.path.read_bytes().splitlines()[line]
     edited(log, line=line, instead=[old.replace(b"answered", b"approved")])
     with pytest.raises(LedgerBroken) as refused:
         log.entries()
-    assert refused.value.where == f"{log.path}:{line + 2}"
+    assert refused.value.where == f"{log.path}:{line + 1}"
 
 
-@pytest.mark.parametrize("line", [0, 1, 2, 3])
+@pytest.mark.parametrize("line", [0, 1, 2, 3, 4])
 def test_a_line_that_was_taken_out_or_written_twice_shows(log: AuditLog, line: int) -> None:
     whole = log.path.read_bytes()
     edited(log, line=line, instead=[])

@@ -111,7 +111,7 @@ def test_a_forecast_from_options_and_from_a_ledger(
 def test_verify_says_that_everything_holds(home: SiteHome, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "audit", "verify", home.folder)
     assert (status, [line.split(":")[0] for line in out.splitlines()]) == (
-        0, ["audit", "ledger", "first_entries"],
+        0, ["audit", "ledger", "first_entries", "policy"],
     )  # fmt: skip
     assert json.loads(run(capsys, "audit", "verify", home.folder, "--json")[1])["audit"] == {"lines": 3}
 
@@ -122,7 +122,7 @@ def test_verify_names_the_first_broken_line_of_the_audit_log(
     lines = home.audit_file.read_bytes().splitlines(keepends=True)
     home.audit_file.write_bytes(lines[0] + lines[1].replace(b"approved", b"refused!") + lines[2])
     status, _, err = run(capsys, "audit", "verify", home.folder)
-    assert (status, "line 3 of the audit log" in err, "audit.jsonl:3" in err) == (5, True, True)
+    assert (status, "line 2 of the audit log" in err, "audit.jsonl:2" in err) == (5, True, True)
 
 
 def test_verify_names_the_broken_entry_of_the_ledger(

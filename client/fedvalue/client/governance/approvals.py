@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from fedvalue.analyses.cohort import Cohort
+from fedvalue.client.governance.amendments import end_amended, inherited
 from fedvalue.client.governance.audit import AuditLog
+from fedvalue.client.governance.frozen import FROZEN, FrozenNote
+from fedvalue.client.governance.populations import population_findings
 from fedvalue.client.governance.reservations import PlannedCharge, Reservation
+from fedvalue.client.governance.validity import (
+    HASH,
+    countersign,
+    in_force,
+    last_day,
+    require_second,
+    require_unexpired,
+    withdraw,
+)
+from fedvalue.client.governance.versions import (
+    require_signed,
+    sign_policy,
+    signers,
+)
+from fedvalue.client.governance.versions import (
+    standing as policy_standing,
+)
+from fedvalue.client.governance.withdrawals import counted
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.identity import SiteIdentity, admit, recognise, standing
 from fedvalue.client.records.snapshot import Snapshot, find_snapshot, freeze, read_snapshot, snapshot_path
@@ -26,21 +48,16 @@ from fedvalue.errors import (
     StudyInvalid,
 )
 from fedvalue.planning.plan import Plan, PlannedRelease, make_plan
-from fedvalue.planning.words import site_share_units
-from fedvalue.privacy.accounting import Price
+from fedvalue.privacy.accounting import NOTHING, Price
 from fedvalue.study import file as study_file
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE, SIMULATION, Approval
 from fedvalue.study.identity.signed_roster import SignedRoster
-from fedvalue.study.model import Part
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
-from fedvalue.study.signature import Signature, sign, verify
+from fedvalue.study.signature import public_hex, verify
 
-FROZEN = "frozen.json"
 APPROVED_FILES = ("approval.json", "study.json", "roster.json")
 """What an approval rests on, in the folder of its study."""
-
-HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +83,9 @@ class ApprovedStudy:
 
         Raises:
           IdentityRefusal: this site does not stand, or too few do; see `fedvalue.client.identity.standing`.
+          OutsideValidity: the approval has ended.
         """
+        require_unexpired(self.approval, home)
         return standing(self.identity, self.roster, self.plan.thresholds.answers, home.clock())
 
     def cohort(self, home: SiteHome) -> Cohort:
@@ -82,33 +101,9 @@ class ApprovedStudy:
         if note.study_hash != self.plan.study_hash or note.signature.role != "officer":
             raise SignatureInvalid("the note of the frozen rows is of another study", where=where)
         verify(note.content(), note.signature, where=where, public_key=key)
-        rows = read_snapshot(folder, self.study, content=note.rows)
+        rows = read_snapshot(folder, self.study, content=note.rows, limits=home.policy.machine)
         place = self.roster.order.index(home.policy.site)
         return replace(rows, site=np.full(rows.patients, place, dtype=np.int64))
-
-
-class FrozenNote(Part):
-    """Which rows an approval froze. It stays at the site, because a digest of rows depends on patients.
-
-    Attributes:
-      study_hash: SHA-256 of the study.
-      rows: SHA-256 over the frozen rows.
-      signature: The officer's.
-    """
-
-    study_hash: str
-    rows: str
-    signature: Signature
-
-    def content(self) -> dict[str, str]:
-        """Return what the officer signed."""
-        return {"study": self.study_hash, "rows": self.rows}
-
-    @classmethod
-    def signed(cls, study_hash: str, rows: str, officer: Ed25519PrivateKey) -> FrozenNote:
-        """Return a note with the officer's signature."""
-        signature = sign({"study": study_hash, "rows": rows}, officer, "officer")
-        return cls(study_hash=study_hash, rows=rows, signature=signature)
 
 
 def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, ...]) -> Plan:
@@ -128,7 +123,7 @@ def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, 
       GovernanceIncomplete: a line that the profile demands is missing.
       TooFewSites: the roster does not carry the study.
     """
-    if not _is_mine(roster, home):
+    if not is_mine(roster, home):
         raise RosterMismatch(
             f"the roster's entry of {home.policy.site} is not this site's card",
             where="roster",
@@ -138,29 +133,50 @@ def examine(home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, 
     if home.clock().date() > study.study.valid.until:
         raise OutsideValidity(f"the study ended on {study.study.valid.until}", where="study.valid")
     plan = make_plan(study, roster, unsafe_exact=NO_NOISE in unsafe)
-    home.policy.require(study, plan, clear_sum=CLEAR_SUM in unsafe)
+    before = inherited(home, study)
+    home.policy.require(study, plan, clear_sum=CLEAR_SUM in unsafe, inherited=before)
+    for found in population_findings(home, study, plan, clear_sum=CLEAR_SUM in unsafe):
+        raise BudgetSpent(found.en, where=f"policy.toml {found.policy}", do="nothing was charged; ask less")
     admit(home, roster, plan.thresholds.colluding)
     return plan
 
 
 def approve(
-    home: SiteHome, study: Study, roster: Roster, *, unsafe: tuple[str, ...]
+    home: SiteHome,
+    study: Study,
+    roster: Roster,
+    *,
+    unsafe: tuple[str, ...],
+    until: date | None = None,
+    partitions: tuple[str, ...] = (),
 ) -> tuple[Approval, Snapshot]:
     """Approve a study: reserve its plan, freeze the cohort, sign for exactly this study, roster and policy.
 
     A study that is approved again, after the policy or the roster changed, keeps its frozen rows and the
-    partitions that they belong to.
+    partitions that they belong to. Where the officer signs the policy too, a change of it is signed here. A
+    study that this one amends is closed.
+
+    Args:
+      home: The site.
+      study: The study.
+      roster: As for `examine`.
+      unsafe: As for `examine`.
+      until: Last day of the approval; None: as the policy says, or the study's last.
+      partitions: Whose people are counted and charged; empty: all that exist now.
 
     Raises:
-      Refusal: as in `examine`; or the ledger cannot pay for the whole plan.
+      Refusal: as in `examine`; or the ledger cannot pay for the whole plan; or the policy changed, and only
+        somebody else may sign it.
       LedgerError: the ledger cannot be read, or somebody in the records never entered it.
       RecordsError: the records cannot be read.
     """
     plan = examine(home, study, roster, unsafe=unsafe)
     folder = home.study_folder(plan.study_hash)
-    officer = home.officer_key()
+    officer, last = home.officer_key(), last_day(home, study, until)
+    _sign_policy(home, officer)
+    reservation = reservation_of(plan, clear_sum=CLEAR_SUM in unsafe, partitions=partitions)
     with home.locked():
-        snapshot = _reserved_and_frozen(home, study, plan, clear_sum=CLEAR_SUM in unsafe)
+        snapshot = _reserved_and_frozen(home, study, reservation)
     note = FrozenNote.signed(plan.study_hash, snapshot.content, officer)
     approval = Approval(
         site=home.policy.site,
@@ -172,34 +188,49 @@ def approve(
         policy_hash=home.policy.digest(),
         unsafe=tuple(sorted({*unsafe, SIMULATION} if home.policy.simulation else unsafe)),
         day=home.clock().date(),
+        until=last,
     ).signed(officer)
     write_atomically(folder / FROZEN, note.model_dump_json().encode())
     write_atomically(folder / "study.json", study_file.canonical(study))
     write_atomically(folder / "roster.json", roster.model_dump_json().encode())
     write_atomically(folder / "approval.json", approval.model_dump_json().encode())
+    end_amended(home, study)
     AuditLog(home.audit_file, home.clock).write("approved", study=plan.study_hash)
     return approval, snapshot
 
 
-def _reserved_and_frozen(home: SiteHome, study: Study, plan: Plan, *, clear_sum: bool) -> Snapshot:
+def _sign_policy(home: SiteHome, officer: Ed25519PrivateKey) -> None:
+    """Sign a changed policy with the officer's key, which approves under it; else it must be signed."""
+    found = policy_standing(home)
+    if not found.signed and public_hex(officer) in signers(home, found.versions):
+        sign_policy(home, officer)
+    require_signed(home)
+
+
+def _reserved_and_frozen(home: SiteHome, study: Study, asked: Reservation) -> Snapshot:
     """Reserve a plan with its spare attempts, then freeze the rows of those who can be charged for it.
 
     Rows that were frozen before stay, unless the ledger knows of no reservation behind them: it was lost
     since, and some of the people in them have no budget any more.
     """
-    folder = home.study_folder(plan.study_hash)
-    path = snapshot_path(folder, plan.study_hash)
+    folder = home.study_folder(asked.study_hash)
+    path = snapshot_path(folder, asked.study_hash)
+    may = counted(home, study)
     with home.ledger() as ledger, home.first_entries(ledger) as entered:
-        held = next((h for h in ledger.reservations() if h.study_hash == plan.study_hash), None)
-        ledger.reserve(reservation_of(plan, clear_sum=clear_sum))
-        touched = next(h for h in ledger.reservations() if h.study_hash == plan.study_hash).partitions
+        held = next((h for h in ledger.reservations() if h.study_hash == asked.study_hash), None)
+        ledger.reserve(asked)
+        touched = next(h for h in ledger.reservations() if h.study_hash == asked.study_hash).partitions
         if path.exists() and held is not None:
             return find_snapshot(folder, study)
         path.unlink(missing_ok=True)
-        return freeze(home.records_file, study, folder, counted=lambda ids: entered.members(ids, touched))
+
+        def stays(ids: Sequence[str]) -> list[bool]:
+            return [a and b for a, b in zip(entered.members(ids, touched), may(ids), strict=True)]
+
+        return freeze(home.records_file, study, folder, counted=stays, limits=home.policy.machine)
 
 
-def reservation_of(plan: Plan, *, clear_sum: bool) -> Reservation:
+def reservation_of(plan: Plan, *, clear_sum: bool, partitions: tuple[str, ...] = ()) -> Reservation:
     """Return what a study's plan sets aside: every release, each attempt at its full price."""
     charges = tuple(
         PlannedCharge(
@@ -210,12 +241,12 @@ def reservation_of(plan: Plan, *, clear_sum: bool) -> Reservation:
         )
         for release in plan.releases
     )
-    return Reservation(plan.study_hash, charges)
+    return Reservation(plan.study_hash, charges, partitions)
 
 
 def price_of(release: PlannedRelease, *, clear_sum: bool) -> Price:
     """Return what an attempt is charged: at m shares, or at the site's own where the sum is in clear."""
-    return Price.plain(release.charged_units(clear_sum=clear_sum))
+    return release.price(1 if clear_sum else None)
 
 
 def affords(home: SiteHome, plan: Plan, *, clear_sum: bool = False) -> bool:
@@ -229,15 +260,18 @@ def affords(home: SiteHome, plan: Plan, *, clear_sum: bool = False) -> bool:
     if plan.exact:
         return True
     with home.ledger() as ledger:
-        paid = sum(
-            entry.price.rho_units or 0
-            for entry in ledger.entries()
-            if entry.kind == "debit" and entry.attempt[0] == plan.study_hash
-        )
-        held = [h for h in ledger.reservations() if h.study_hash == plan.study_hash]
-        paid += sum(each.price.rho_units or 0 for each in held)
-        left = ledger.remaining_units()
-    return left + paid >= site_share_units(plan, clear_sum=clear_sum)
+        debits = (e for e in ledger.entries() if e.kind == "debit" and e.attempt[0] == plan.study_hash)
+        held = (h for h in ledger.reservations() if h.study_hash == plan.study_hash)
+        paid = sum((*(e.price for e in debits), *(h.price for h in held)), NOTHING)
+        whole = plan.price(1 if clear_sum else None)
+        new = Price(tuple(max(0, a - b) for a, b in zip(whole.units, paid.units, strict=True)))
+        touched = ledger.partitions() if ledger.accounts() else ()
+        accounts = [each for each in ledger.accounts() if each.name in touched]
+        budgets = [(each.budget, each.spent, each.reserved) for each in accounts]
+        budgets = budgets or [(ledger.budget, NOTHING, NOTHING)]
+    if whole.rho_units is None and not ledger.budget.admits_sampled:
+        return False
+    return all(budget.passes(spent, reserved, new) for budget, spent, reserved in budgets)
 
 
 def require_budget(home: SiteHome, plan: Plan, *, clear_sum: bool = False) -> None:
@@ -253,33 +287,6 @@ def require_budget(home: SiteHome, plan: Plan, *, clear_sum: bool = False) -> No
             where="ledger",
             do="nothing was charged; see `fedvalue site ledger`",
         )
-
-
-def withdraw(home: SiteHome, study_hash: str) -> bool:
-    """Take an approval back: from now on this site does not answer the study.
-
-    Before the first release the frozen rows go too, so a later approval freezes them anew. After it they
-    stay, because all rounds of a study see the same rows.
-
-    Returns:
-      True if the frozen rows were removed.
-
-    Raises:
-      NotApproved: the study is not approved here.
-      LedgerError: the ledger cannot be read.
-    """
-    folder = home.study_folder(study_hash)
-    if HASH.fullmatch(study_hash) is None or not (folder / "approval.json").exists():
-        raise NotApproved("the study is not approved here", where=study_hash[:64])
-    with home.locked():  # a release under way is finished first
-        with home.ledger() as ledger:
-            asked = any(e.kind == "debit" and e.attempt[0] == study_hash for e in ledger.entries())
-        (folder / "approval.json").unlink()
-        if not asked:
-            (folder / FROZEN).unlink(missing_ok=True)
-            snapshot_path(folder, study_hash).unlink(missing_ok=True)
-    AuditLog(home.audit_file, home.clock).write("withdrawn", study=study_hash)
-    return not asked
 
 
 def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
@@ -310,7 +317,7 @@ def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
         raise StudyChanged(
             "the study is not the one that was approved", where=str(folder), do="approve it again"
         )
-    if roster.digest() != approval.roster_hash or not _is_mine(roster, home):
+    if roster.digest() != approval.roster_hash or not is_mine(roster, home):
         raise RosterMismatch(
             "the roster is not the one that was approved", where=str(folder), do="approve again"
         )
@@ -318,6 +325,9 @@ def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
         raise PolicyForbids(
             "the policy changed after the approval", where="policy.toml", do="approve the study again"
         )
+    require_signed(home)
+    require_second(home, approval, str(folder / "approval.json"))
+    require_unexpired(approval, home)
     plan = make_plan(study, roster, unsafe_exact=NO_NOISE in approval.unsafe)
     limits = plan.thresholds
     if (limits.sites, limits.answers, limits.colluding) != (
@@ -331,24 +341,13 @@ def approved(home: SiteHome, study_hash: str) -> ApprovedStudy:
     return ApprovedStudy(study, roster, approval, plan, identity)
 
 
-def in_force(study: Study, home: SiteHome) -> None:
-    """Refuse outside the study's dates.
-
-    Raises:
-      OutsideValidity: today is before its first or after its last day, by the site's clock.
-    """
-    today, valid = home.clock().date(), study.study.valid
-    if not valid.start <= today <= valid.until:
-        raise OutsideValidity(
-            f"the study is valid from {valid.start} until {valid.until}, today is {today}",
-            where="study.valid",
-        )
+__all__ = [
+    "APPROVED_FILES", "FROZEN", "HASH", "ApprovedStudy", "FrozenNote", "affords", "approve", "approved",
+    "countersign", "examine", "in_force", "price_of", "require_budget", "reservation_of", "withdraw",
+]  # fmt: skip
 
 
-__all__ = ["ApprovedStudy", "approve", "approved", "examine", "in_force"]
-
-
-def _is_mine(roster: Roster, home: SiteHome) -> bool:
+def is_mine(roster: Roster, home: SiteHome) -> bool:
     """Tell whether the roster knows this site by its own keys, entity and operator."""
     entry = roster.get(home.policy.site)
     return entry is not None and entry.card() == home.card()

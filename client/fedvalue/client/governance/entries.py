@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from fedvalue.errors import LedgerBroken, LedgerError, SignatureInvalid
+from fedvalue.privacy import sampled
 from fedvalue.privacy.accounting import NOTHING, ORDERS, Budget, Price
 from fedvalue.privacy.release import LOG2_SCALE, cost_units
 from fedvalue.study import signature
@@ -69,6 +70,9 @@ class Debit:
       round: Round within the epoch.
       h: What the round's question hashes to, 64 hexadecimal digits; empty while the sum travels in clear.
       unsafe_exact: True if the release carries no noise: no price describes it, and none is charged.
+      rate: q, the probability with which each patient entered; 1 where everybody did.
+      steps: Steps that the site took by itself, each with its own noise; 0 for one sum over all sites.
+      sites_per_patient: k, at how many sites one person may appear: of a release with a rate or steps.
     """
 
     study_hash: str
@@ -90,6 +94,9 @@ class Debit:
     round: int = 0
     h: str = ""
     unsafe_exact: bool = False
+    rate: Fraction = Fraction(1)
+    steps: int = 0
+    sites_per_patient: int = 1
 
     def __post_init__(self) -> None:
         """Refuse an entry that would charge less than the release costs, or charge nobody."""
@@ -101,6 +108,14 @@ class Debit:
         if self.unsafe_exact:
             if self.price != NOTHING:
                 raise LedgerError("a release without noise has no price", where=self.release)
+            return
+        if self.sampled:
+            least = self._sampled_cost()
+            if any(unit < cost for unit, cost in zip(self.price.units, least.units, strict=True)):
+                raise LedgerError(
+                    "the debit charges less than the sampled release costs", where=self.release,
+                    do="charge the curve of the plan's scales, rate and steps",
+                )  # fmt: skip
             return
         cost = cost_units(self.bound_squared, honest_shares=self.shares_charged, log2_scale=self.log2_scale)
         if cost == 0 or self.price.rho_units is None or self.price.rho_units < cost:
@@ -115,8 +130,26 @@ class Debit:
         """What may be charged only once."""
         return self.study_hash, self.release, self.attempt
 
+    @property
+    def sampled(self) -> bool:
+        """True where the price is a curve over the orders and no rho."""
+        return self.rate < 1 or self.steps > 0
+
+    def _sampled_cost(self) -> Price:
+        """What the release costs at least: `fedvalue.privacy.sampled`."""
+        shares = 1 if self.steps else self.shares_charged
+        ratio = sampled.multiplier_squared(
+            self.bound_squared, honest_shares=shares, log2_scale=self.log2_scale
+        )
+        if self.steps:
+            return sampled.times(sampled.curve(ratio, self.rate), self.steps * self.sites_per_patient)
+        return sampled.curve(ratio, sampled.rate_over_sites(self.rate, self.sites_per_patient))
+
     def body(self) -> dict[str, Any]:
         """Return what is sealed, but for what the ledger adds: partitions charged, and the reservation."""
+        drawn: dict[str, Any] = {}
+        if self.sampled:
+            drawn = {"rate": str(self.rate), "steps": self.steps, "k": self.sites_per_patient}
         return {
             "kind": "debit", "result": "charged", "study": self.study_hash,
             "analyses": list(self.analyses), "release": self.release, "attempt": self.attempt,
@@ -124,7 +157,7 @@ class Debit:
             "bound_squared": str(self.bound_squared), "gammas": list(self.gammas), "s": self.log2_scale,
             "t": self.answers, "c": self.colluding, "m_charged": self.shares_charged,
             "m_promised": self.shares_promised, "d": self.dimension, "epoch": self.epoch, "round": self.round,
-            "h": self.h, "unsafe_exact": self.unsafe_exact,
+            "h": self.h, "unsafe_exact": self.unsafe_exact, **drawn,
         }  # fmt: skip
 
 

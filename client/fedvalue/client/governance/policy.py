@@ -1,170 +1,178 @@
-"""A site's own policy: what it answers at all, and for how much privacy in total."""
+"""A site's own policy: what it answers at all, and what stands against a study, line by line."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
 
-import rfc8785
-from pydantic import AfterValidator, Field, model_validator
-
-from fedvalue.errors import PolicyForbids, StudyInvalid
+from fedvalue.client.records.store import Limits as Machine
+from fedvalue.errors import OutsideValidity, PolicyForbids, StudyInvalid
 from fedvalue.planning.plan import Plan
-from fedvalue.study.identity.confirmation import Fingerprint
-from fedvalue.study.model import Part
-from fedvalue.study.roster import SITE_ID
-from fedvalue.study.schema import KINDS, Study
-from fedvalue.study.toml import listed, load_toml, quoted
+from fedvalue.privacy import accounting
+from fedvalue.privacy.accounting import NOTHING, Price
+from fedvalue.study.schema import Study
+from fedvalue.study.site_policy import Population, SitePolicy
+from fedvalue.study.site_rules import Budget, Caps, Limits, Opening, Person
+from fedvalue.study.toml import load_toml
+from fedvalue.study.toml_lines import Step
+
+__all__ = [
+    "Budget", "Caps", "Finding", "Limits", "Opening", "Person", "Policy", "Population", "load_policy",
+]  # fmt: skip
 
 
-def _known(kind: str) -> str:
-    if kind not in KINDS:
-        raise ValueError(f"{kind!r} is no kind of analysis; there are {list(KINDS)}")
-    return kind
-
-
-AnalysisKind = Annotated[str, AfterValidator(_known)]
-BY_SITE = "by_site"
-"""The kind of analysis that publishes values of single sites."""
-
-UnsafeKind = Literal["clear_sum", "no_noise", "seeded_noise"]
-
-
-class Budget(Part):
-    """Privacy of all patients of this site, for life.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that stands against a study.
 
     Attributes:
-      epsilon: Of all studies together.
-      delta: Of all studies together.
+      en: What, in English.
+      zh: The same in Chinese.
+      policy: Key of the policy that stands against it; empty for none.
+      study: Key of the study file that it stands against; empty for none.
+      code: Stable word of the refusal.
     """
 
-    epsilon: float = Field(gt=0, le=10_000)
-    delta: float = Field(gt=0, lt=1)
+    en: str
+    zh: str
+    policy: str = ""
+    study: tuple[Step, ...] = ()
+    code: str = PolicyForbids.code
 
 
-class Policy(Part):
-    """What a site allows.
-
-    Attributes:
-      site: Site id.
-      entity: Legal entity.
-      operator: Who runs the machines.
-      budget: Privacy for life.
-      analyses: Kinds of analysis that are answered.
-      profiles: Governance profiles that are accepted; ``none`` is for simulations.
-      unsafe: What lowers protection and is allowed all the same, at a simulated site: ``clear_sum`` (the
-        coordinator sees this site's noised share), ``no_noise``, ``seeded_noise``.
-      simulation: True for a site that was made for a simulation: its approvals say so, and only it may answer
-        in clear, without noise or with noise that can be repeated.
-      study_signers: Public keys of people whose studies are looked at; empty accepts any signed study.
-      answer_every: Answers that touch rows leave on multiples of so many seconds after their question, so
-        that their time tells little of the rows; left out, 1 second, and 0 at a simulated site.
-      confirmed: Fingerprints that this site's people have compared over a channel of their own, by legal
-        entity; ``all`` confirms whoever is on the roster, at a simulated site only.
-      release_site_values: True where studies may publish noisy values of this site alone (``by_site``);
-        left out, only at a simulated site.
-    """
-
-    site: str = Field(pattern=SITE_ID)
-    entity: str = Field(min_length=1)
-    operator: str = Field(min_length=1)
-    budget: Budget
-    analyses: tuple[AnalysisKind, ...] = Field(default=KINDS, strict=False)
-    profiles: tuple[Literal["none", "cn", "eu", "us"], ...] = Field(default=("cn", "eu", "us"), strict=False)
-    unsafe: tuple[UnsafeKind, ...] = Field(default=(), strict=False)
-    study_signers: tuple[str, ...] = Field(default=(), strict=False)
-    simulation: bool = False
-    answer_every: float | None = Field(default=None, ge=0, le=3600)
-    confirmed: dict[str, Fingerprint] | Literal["all"] = Field(default_factory=dict)
-    release_site_values: bool | None = Field(default=None, exclude_if=lambda value: value is None)
-
-    @model_validator(mode="after")
-    def _compared(self) -> Self:
-        if self.confirmed == "all" and not self.simulation:
-            raise ValueError("confirmed: 'all' is for simulated sites; a real one names what it compared")
-        return self
+class Policy(SitePolicy):
+    """What a site allows, as its node enforces it; the keys are those of `SitePolicy`."""
 
     @property
-    def period(self) -> float:
-        """Seconds between two moments at which an answer may leave."""
-        if self.answer_every is not None:
-            return self.answer_every
-        return 0.0 if self.simulation else 1.0
+    def for_life(self) -> accounting.Budget:
+        """The budget that the ledger is opened with."""
+        return accounting.Budget(self.budget.epsilon, self.budget.delta, self.budget.admits_sampled)
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the policy's canonical form, 64 hexadecimal digits."""
-        return hashlib.sha256(rfc8785.dumps(self.model_dump(mode="json"))).hexdigest()
+    @property
+    def machine(self) -> Machine:
+        """What a connection to the records may use."""
+        return Machine(self.caps.threads, self.caps.memory)
 
-    def require(self, study: Study, plan: Plan, *, clear_sum: bool) -> None:
+    def require(self, study: Study, plan: Plan, *, clear_sum: bool, inherited: Price = NOTHING) -> None:
         """Refuse a study that this policy does not allow.
+
+        Args:
+          study: The study.
+          plan: What this site would answer.
+          clear_sum: True if the sum would travel in clear.
+          inherited: What the studies that it amends were charged.
 
         Raises:
           PolicyForbids: names the line of the policy that stands against it.
         """
-        kinds = {spec.kind for spec in study.analyses}
-        if not kinds <= set(self.analyses):
-            raise _forbidden(f"the analyses {sorted(kinds - set(self.analyses))} are not allowed", "analyses")
-        alone = self.simulation if self.release_site_values is None else self.release_site_values
-        if BY_SITE in kinds and not alone:
-            raise _forbidden("the study would publish noisy values of this site alone", "release_site_values")
+        for found in self.findings(study, plan, clear_sum=clear_sum, inherited=inherited):
+            raise PolicyForbids(
+                found.en,
+                where=f"policy.toml {found.policy}",
+                do="the site's officer decides; nothing was sent",
+            )
+
+    def require_open(self, moment: datetime) -> None:
+        """Refuse outside this site's hours.
+
+        Raises:
+          OutsideValidity: the policy opens the site at other hours.
+        """
+        if self.opening and not any(hours.includes(moment) for hours in self.opening):
+            raise OutsideValidity(
+                "the site answers at other hours", where="policy.toml opening", do="ask again within them"
+            )
+
+    def findings(
+        self, study: Study, plan: Plan, *, clear_sum: bool, inherited: Price = NOTHING
+    ) -> Iterator[Finding]:
+        """Yield everything in a study that this policy does not allow; arguments as for `require`."""
+        yield from self._kinds(study)
         if study.governance.profile not in self.profiles:
-            raise _forbidden(
-                f"the governance profile {study.governance.profile!r} is not accepted", "profiles"
-            )
+            profile = study.governance.profile
+            yield Finding(
+                f"the governance profile {profile!r} is not accepted", f"不接受治理规范 {profile!r}",
+                "profiles", ("governance", "profile"),
+            )  # fmt: skip
         if clear_sum and ("clear_sum" not in self.unsafe or not self.simulation):
-            raise _forbidden(
+            yield Finding(
                 "the sum would travel in clear, so the coordinator sees this site's share",
-                "unsafe, simulation",
-            )
+                "求和结果以明文传输，协调方能看到本机构的份额", "unsafe, simulation",
+            )  # fmt: skip
         if plan.exact and ("no_noise" not in self.unsafe or not self.simulation):
-            raise _forbidden("the study would be answered without noise", "unsafe, simulation")
+            yield Finding(
+                "the study would be answered without noise", "研究结果将不加噪声", "unsafe, simulation"
+            )
+        if plan.sampled and not self.budget.admits_sampled:
+            yield Finding(
+                "the study draws patients by chance; this site's budget was opened for plain releases alone",
+                "研究按概率抽取患者，而本机构的隐私预算只适用于不抽样的发布", "budget.admits_sampled",
+            )  # fmt: skip
+        price = inherited + (NOTHING if plan.exact else plan.price(1 if clear_sum else None))
+        yield from self._limits(study, plan, price)
 
-    def to_toml(self) -> str:
-        """Return the policy as the file that `load_policy` reads, with a comment on every line."""
-        pace = "" if self.answer_every is None else f"answer_every = {self.answer_every!r}\n"
-        everybody = 'confirmed = "all"\n' if self.confirmed == "all" else ""
-        return (
-            "# What this site answers at all. Approvals bind to this file: after a change, approve again.\n"
-            f"site = {quoted(self.site)}\nentity = {quoted(self.entity)}          # legal entity\n"
-            f"operator = {quoted(self.operator)}        # who runs the machines\n"
-            f"analyses = {listed(self.analyses)}\n"
-            f"profiles = {listed(self.profiles)}        # governance profiles accepted; "
-            "'none' is for simulations\n"
-            f"unsafe = {listed(self.unsafe)}            # what simulated sites may do: "
-            "clear_sum, no_noise, seeded_noise\n"
-            f"study_signers = {listed(self.study_signers)}     # empty: any signed study is looked at\n"
-            f"simulation = {str(self.simulation).lower()}      "
-            "# true: approvals say so, and pass for nothing else\n"
-            f"{pace}{everybody}{self._alone()}\n"
-            "[budget]                # of all patients of this site, for life\n"
-            f"epsilon = {self.budget.epsilon!r}\ndelta = {self.budget.delta!r}\n"
-            f"{self._confirmed_table()}"
-        )
+    def _kinds(self, study: Study) -> Iterator[Finding]:
+        kinds = {spec.kind for spec in study.analyses}
+        if refused := sorted(kinds - set(self.analyses)):
+            first = next(i for i, spec in enumerate(study.analyses) if spec.kind in refused)
+            yield Finding(
+                f"the analyses {refused} are not allowed", f"不允许的分析类型：{refused}",
+                "analyses", ("analyses", first, "kind"),
+            )  # fmt: skip
+        alone = self.simulation if self.release_site_values is None else self.release_site_values
+        for position, question in enumerate(study.analyses):
+            if question.tells_of_sites() and not alone:
+                yield Finding(
+                    "the study would publish noisy values of this site alone",
+                    "研究将公布本机构单独的（加噪）数值", "release_site_values", ("analyses", position),
+                )  # fmt: skip
+            wanted = getattr(question, "architecture", None)
+            name = wanted if isinstance(wanted, str) else getattr(wanted, "kind", None)
+            if name is not None and self.architectures is not None and name not in self.architectures:
+                yield Finding(
+                    f"the architecture {name!r} is not allowed", f"不允许的模型结构：{name!r}",
+                    "architectures", ("analyses", position, "architecture"),
+                )  # fmt: skip
 
-    def _alone(self) -> str:
-        if self.release_site_values is None:
-            return "# release_site_values = true   # studies may publish noisy values of this site alone\n"
-        return f"release_site_values = {str(self.release_site_values).lower()}\n"
-
-    def _confirmed_table(self) -> str:
-        if self.confirmed == "all":
-            return ""
-        lines = [f"{quoted(entity)} = {quoted(digits)}" for entity, digits in sorted(self.confirmed.items())]
-        head = "\n[confirmed]             # digits that you compared with each hospital itself"
-        return "\n".join([head, *lines, ""])
+    def _limits(self, study: Study, plan: Plan, price: Price) -> Iterator[Finding]:
+        limits = self.limits
+        if limits.epsilon is not None and not plan.exact:
+            charged = accounting.epsilon_of(price, study.privacy.delta)
+            if charged > limits.epsilon:
+                yield Finding(
+                    f"the study is charged epsilon {charged:.4g}, one study may have {limits.epsilon:g}",
+                    f"研究消耗 epsilon {charged:.4g}，单项研究上限为 {limits.epsilon:g}",
+                    "limits.epsilon", ("privacy", "epsilon"),
+                )  # fmt: skip
+        least, stated = limits.min_released_patients, study.federation.min_released_patients
+        if least is not None and stated < least:
+            yield Finding(
+                f"groups of {stated} released patients would be reported, {least} is the least",
+                f"研究报告的最小分组为 {stated} 人，本机构要求至少 {least} 人",
+                "limits.min_released_patients", ("federation", "min_released_patients"),
+            )  # fmt: skip
+        if limits.releases is not None and len(plan.releases) > limits.releases:
+            yield Finding(
+                f"the study asks {len(plan.releases)} times, {limits.releases} is the most",
+                f"研究需要 {len(plan.releases)} 次发布，上限为 {limits.releases} 次",
+                "limits.releases", ("analyses",),
+            )  # fmt: skip
+        largest = max(release.dimension for release in plan.releases)
+        if limits.numbers is not None and largest > limits.numbers:
+            yield Finding(
+                f"a release holds {largest} numbers, {limits.numbers} is the most",
+                f"一次发布含 {largest} 个数值，上限为 {limits.numbers} 个", "limits.numbers", ("analyses",),
+            )  # fmt: skip
 
 
 def load_policy(path: Path) -> Policy:
     """Read a site's policy.
 
     Raises:
-      StudyInvalid: unreadable, not TOML, an unknown key, or a value out of range.
+      StudyInvalid: unreadable, not TOML, an unknown key, or a value out of range; names line and key.
     """
     return load_toml(
-        path, Policy, failure=StudyInvalid, what="the policy", do="run `fedvalue site init` first"
+        path, Policy, failure=StudyInvalid, what="the policy", do="run `fedvalue site init` first", lines=True
     )
-
-
-def _forbidden(what: str, key: str) -> PolicyForbids:
-    return PolicyForbids(what, where=f"policy.toml {key}", do="the site's officer decides; nothing was sent")

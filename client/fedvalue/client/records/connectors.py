@@ -35,6 +35,7 @@ class Raw:
       files: What was read, in the order of ``file``.
       listed: SQL table of the same columns with everyone the files speak of, if that is more than its rows.
       scopes: What each variant file can tell of genes, one of `scope.SCOPES`; empty for other files.
+      source: Number of the first file in the store's table of sources; the others follow.
     """
 
     table: str
@@ -42,6 +43,7 @@ class Raw:
     files: tuple[FileReport, ...]
     listed: str | None = None
     scopes: tuple[str, ...] = ()
+    source: int = 0
 
     @property
     def rows(self) -> int:

@@ -35,9 +35,10 @@ _VCF_CELLS = (
 _MISSENSE = re.compile(r"p\.[A-Z]\d+[A-Z]")
 _NO_TEXT = Value("CAST(NULL AS VARCHAR)")
 _MOST_READS = 1e8
+TEST_COLUMNS = "patient_id, day, gene, status, panel, assay, source"
 VARIANT_COLUMNS = (
     "patient_id, gene, protein_change, effect, catalogued, significance, genotype, depth, allele_fraction, "
-    "filter"
+    "filter, source"
 )
 
 
@@ -167,7 +168,7 @@ def insert_variants(connection: duckdb.DuckDBPyConnection, staged: str) -> None:
     frame = pd.DataFrame(named, columns=["gene", "protein_change", "effect", "catalogued"], dtype=object)
     connection.register("named", frame.astype("string") if not named else frame)
     connection.execute(
-        f"INSERT INTO variant SELECT {VARIANT_COLUMNS} FROM {staged} "  # noqa: S608 (own names)
+        f"INSERT INTO variant ({VARIANT_COLUMNS}) SELECT {VARIANT_COLUMNS} FROM {staged} "  # noqa: S608 (own names)
         "LEFT JOIN named USING (gene, protein_change, effect) WHERE _reason IS NULL"
     )
     connection.unregister("named")
@@ -204,8 +205,8 @@ def _tested(
             f"FROM patient p LEFT JOIN {who} s USING (patient_id))"
         )
     connection.execute(
-        "INSERT INTO test SELECT DISTINCT w.patient_id, w.day, l.gene, l.status, w.panel, w.assay "  # noqa: S608 (own names)
-        f"FROM {who} w JOIN looked_at l USING (file)"
+        f"INSERT INTO test ({TEST_COLUMNS}) SELECT DISTINCT w.patient_id, w.day, l.gene, l.status, w.panel, "  # noqa: S608 (own names)
+        f"w.assay, {raw.source} FROM {who} w JOIN looked_at l USING (file)"
     )
     connection.unregister("looked_at")
     return report.model_copy(update={"blanked": (*report.blanked, *staged.report("").blanked)})
@@ -246,7 +247,7 @@ def load_test(connection: duckdb.DuckDBPyConnection, where: str, table: Test, ra
     symbols = "gene" if gene is not None else "unnest($genes)"
     parameters = {} if gene is not None else {"genes": [name.upper() for name in table.genes.symbols]}
     connection.execute(
-        f"INSERT INTO test SELECT patient_id, day, {symbols}, status, panel, assay FROM staged "  # noqa: S608 (own names)
+        f"INSERT INTO test ({TEST_COLUMNS}) SELECT patient_id, day, {symbols}, status, panel, assay, source FROM staged "  # noqa: S608 (own names)
         "WHERE _reason IS NULL",
         parameters,
     )
@@ -273,8 +274,8 @@ def load_panel(connection: duckdb.DuckDBPyConnection, where: str, table: Panel, 
     _panel_and_assay(query, table.panel, table.assay)
     staged = query.stage("staged", once="duplicate row")
     connection.execute(
-        "INSERT INTO test SELECT patient_id, day, gene, "
-        "CASE WHEN list_contains($states, result) THEN result ELSE $tested END, panel, assay FROM staged "
+        f"INSERT INTO test ({TEST_COLUMNS}) SELECT patient_id, day, gene, "  # noqa: S608 (own names)
+        "CASE WHEN list_contains($states, result) THEN result ELSE $tested END, panel, assay, source FROM staged "
         "WHERE _reason IS NULL AND result IS NOT NULL",
         {"states": [state for state in TEST_STATES if state != TESTED], "tested": TESTED},
     )
@@ -282,7 +283,7 @@ def load_panel(connection: duckdb.DuckDBPyConnection, where: str, table: Panel, 
         change, effect, significance = _finding(found)
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE found AS "
-            "SELECT DISTINCT patient_id, gene, $change AS protein_change, $effect AS effect, "
+            f"SELECT DISTINCT {raw.source} AS source, patient_id, gene, $change AS protein_change, $effect AS effect, "
             "nullif($significance, '') AS significance, NULL::VARCHAR AS genotype, "
             "NULL::BIGINT AS depth, NULL::DOUBLE AS allele_fraction, NULL::VARCHAR AS filter, "
             "NULL::VARCHAR AS _reason FROM staged WHERE _reason IS NULL AND result = $found",

@@ -1,28 +1,46 @@
 """Load a hospital's folder through a mapping into the site's one store, and report what was left out.
 
-Whatever breaks a rule is counted by reason and left out, never silently. The store appears whole or not
-at all.
+Whatever breaks a rule is counted by reason and left out, never silently. The store appears whole or not at
+all, and is what a first load of the folder would make of it, however many loads came before: files that are
+as they were are not read again (`increments`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dictionary
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 import duckdb
 
-from fedvalue.client.records.connectors import Connector, Raw
+from fedvalue.client.records.connectors import Connector
+from fedvalue.client.records.databases import is_server
+from fedvalue.client.records.fhir import Fhir
+from fedvalue.client.records.filling import Filling
+from fedvalue.client.records.increments import Found, Memory, digest_of, fingerprint, remember
 from fedvalue.client.records.mapping import Mapping
-from fedvalue.client.records.report import LoadReport, TableReport
-from fedvalue.client.records.rules import BENIGN, create_codes
-from fedvalue.client.records.sections import Patient, Variant
-from fedvalue.client.records.store import CANONICAL, MODEST, Limits, create_tables, writing
-from fedvalue.client.records.tables import fed_by, load_patient, load_table, wanted
+from fedvalue.client.records.omop import Omop
+from fedvalue.client.records.pseudonyms import Pseudonyms
+from fedvalue.client.records.report import LoadReport
+from fedvalue.client.records.rules import create_codes
+from fedvalue.client.records.store import (
+    CANONICAL,
+    FORMAT,
+    MODEST,
+    Limits,
+    alone,
+    create_tables,
+    format_of,
+    reading,
+    writing,
+)
+from fedvalue.client.records.tables import fed_by
 from fedvalue.client.records.tabular import DelimitedText, Parquet
 from fedvalue.client.records.vcf import Vcf
-from fedvalue.errors import MappingInvalid, SourceMissing, TableEmpty
+from fedvalue.errors import MappingInvalid, SourceMissing, SourceUnreadable
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done and how many there are."""
@@ -34,6 +52,8 @@ CONNECTORS: Dictionary[str, Connector] = MappingProxyType(
         "maf": DelimitedText(quotes=False, comments=True),
         "parquet": Parquet(),
         "vcf": Vcf(),
+        "fhir": Fhir(),
+        "omop": Omop(),
     }
 )
 """Format in a mapping to what reads it."""
@@ -48,16 +68,21 @@ def load(
     mapping: Mapping,
     database_path: Path,
     *,
+    pseudonyms: Pseudonyms | None = None,
     progress: Progress = silent,
     connectors: Dictionary[str, Connector] = CONNECTORS,
     limits: Limits = MODEST,
 ) -> LoadReport:
-    """Load the files of ``folder`` into a new store that takes the place of ``database_path``.
+    """Bring the store at ``database_path`` to what the files of ``folder`` say.
+
+    The same files again change nothing, not even the file's time. A new file is added, a corrected one takes
+    the place of its rows, one that is gone takes its rows along.
 
     Args:
       folder: The hospital's folder.
       mapping: What its files, columns and codes mean.
       database_path: The DuckDB file to be; mode 0600, written beside it first and renamed when it is whole.
+      pseudonyms: Takes the place of the hospital's ids; None keeps them, as tests and simulations may.
       progress: Is told of every file and table.
       connectors: What reads each format.
       limits: Threads and memory.
@@ -69,50 +94,66 @@ def load(
       SourceMissing: a folder, file or column is not there; names what was expected and what exists.
       SourceUnreadable: a file cannot be parsed at all.
       TableEmpty: a file or table has no usable row.
-      OutputError: the store cannot be written.
+      OutputError: the store cannot be written, or another load is at work.
     """
     folder = folder.resolve()
-    paths, absent = _found(folder, mapping)
-    tables = [(where, table) for where, table in mapping.tables() if table.file in paths]
-    steps = len(paths) + len(tables)
-    with writing(database_path, read_from=folder, limits=limits) as connection:
-        create_tables(connection)
-        create_codes(connection)
-        raws: dict[str, Raw] = {}
-        for number, (name, files) in enumerate(paths.items()):
-            progress(mapping.files[name].path, len(raws), steps)
-            source = mapping.files[name]
-            raws[name] = _connector(connectors, source.kind).read(
-                connection, source, files, wanted(mapping, name), f"raw_{number}"
+    found, absent = _found(folder, mapping)
+    for name in found:
+        if mapping.files[name].kind not in connectors:
+            raise MappingInvalid(
+                f"nothing reads the format {mapping.files[name].kind!r}",
+                do=f"there are {', '.join(sorted(connectors))}",
             )
-        absent += _empty(mapping, raws)
-        reports = list[TableReport]()
-        for where, table in tables:
-            progress(where, len(raws) + len(reports), steps)
-            raw = raws[table.file]
-            if isinstance(table, Patient):
-                reports.append(load_patient(connection, mapping, raw))
-            else:
-                reports.append(load_table(connection, where, table, raw, mapping.files[table.file]))
-            _usable(reports[-1], optional=mapping.files[table.file].optional or isinstance(table, Variant))
-        _meta(connection, mapping)
-        rows = {name: _rows(connection, name) for name in CANONICAL}
-    progress("done", steps, steps)
-    return LoadReport(
-        files=tuple(file for raw in raws.values() for file in raw.files),
-        tables=tuple(reports),
-        rows=rows,
-        absent=tuple(absent),
-    )
+    made_of = fingerprint(mapping, found, "" if pseudonyms is None else pseudonyms.mark())
+    with alone(database_path):
+        layout, before = _standing(database_path, made_of, limits)
+        if before is not None:
+            progress("done", 1, 1)
+            files = tuple(file.shown for files in found.values() for file in files)
+            return before.model_copy(update={"unchanged": files})
+        onto = database_path if layout == FORMAT else None
+        with writing(database_path, read_from=folder, limits=limits, onto=onto) as connection:
+            create_codes(connection)
+            if onto is None:
+                create_tables(connection)
+            filling = Filling(
+                connection=connection,
+                mapping=mapping,
+                found=found,
+                connectors=connectors,
+                memory=Memory() if onto is None else remember(connection),
+                progress=progress,
+                pseudonyms=pseudonyms,
+            )
+            report = filling.run(fresh=onto is None)
+            report = report.model_copy(
+                update={"absent": (*absent, *report.absent), "rows": {name: _rows(connection, name) for name in CANONICAL}}
+            )
+            _meta(connection, mapping, made_of, report, known_by="" if pseudonyms is None else pseudonyms.mark())
+    progress("done", 1, 1)
+    return report
 
 
-def _found(folder: Path, mapping: Mapping) -> tuple[dict[str, list[tuple[str, Path]]], list[str]]:
+def has_pseudonyms(path: Path, *, limits: Limits = MODEST) -> bool | None:
+    """Tell whether a store knows patients by pseudonyms; None where there is no store.
+
+    Raises:
+      SourceUnreadable: the file is no store.
+    """
+    if not path.is_file():
+        return None
+    with reading(path, limits=limits) as connection:
+        found = connection.execute("SELECT value FROM store_meta WHERE key = 'pseudonyms'").fetchone()
+    return found is not None and found[0] != ""
+
+
+def _found(folder: Path, mapping: Mapping) -> tuple[dict[str, list[Found]], list[str]]:
     """Return each file of the mapping with its places, and the optional ones that are not there."""
     if not folder.is_dir():
         raise SourceMissing(
             "the hospital's folder is not there", where=str(folder), do="give the folder of its files"
         )
-    found: dict[str, list[tuple[str, Path]]] = {}
+    found: dict[str, list[Found]] = {}
     absent: list[str] = []
     for name, source in mapping.files.items():
         pattern = PurePosixPath(source.path)
@@ -120,7 +161,9 @@ def _found(folder: Path, mapping: Mapping) -> tuple[dict[str, list[tuple[str, Pa
         inside = place.resolve().is_relative_to(folder.resolve())
         name_pattern = pattern.name.replace("[", "[[]")
         matches = sorted(place.glob(name_pattern)) if inside and place.is_dir() else []
-        files = [(match.relative_to(folder).as_posix(), match) for match in matches if match.is_file()]
+        files = [_one(match, folder) for match in matches if match.is_file()]
+        if source.kind == "omop":
+            files = [_with_vocabulary(file, folder, source.concepts) for file in files]
         if files:
             found[name] = files
         elif source.optional and name != mapping.patient.file:
@@ -135,52 +178,62 @@ def _found(folder: Path, mapping: Mapping) -> tuple[dict[str, list[tuple[str, Pa
     return found, absent
 
 
-def _connector(connectors: Dictionary[str, Connector], kind: str) -> Connector:
-    if kind not in connectors:
-        raise MappingInvalid(
-            f"nothing reads the format {kind!r}", do=f"there are {', '.join(sorted(connectors))}"
-        )
-    return connectors[kind]
+def _one(path: Path, folder: Path) -> Found:
+    shown = path.relative_to(folder).as_posix()
+    try:
+        return Found(shown, path, digest_of(path))
+    except OSError as error:
+        raise SourceMissing(f"the file cannot be read: {error.strerror}", where=shown) from error
 
 
-def _empty(mapping: Mapping, raws: dict[str, Raw]) -> list[str]:
-    """Refuse a file without a row; return the optional ones."""
-    empty = []
-    for name, raw in raws.items():
-        if raw.rows == 0 and raw.listed is None:
-            if not mapping.files[name].optional:
-                raise TableEmpty(
-                    "the file has no usable row",
-                    where=mapping.files[name].path,
-                    do=f"export it again, or set optional = true in [files.{name}] if that is right",
-                )
-            empty.append(mapping.files[name].path)
-    return empty
+def _with_vocabulary(file: Found, folder: Path, concepts: str | None) -> Found:
+    """Give a file of a CDM a digest that tells of its vocabulary too.
+
+    A server's file says nothing of what the server holds today: it is read again at every load.
+    """
+    if is_server(file.path):
+        return Found(file.shown, file.path, secrets.token_hex(32))
+    place = None if concepts is None else folder / concepts
+    if place is None or not place.is_file():
+        return file
+    both = f"{file.digest} {digest_of(place)}".encode()
+    return Found(file.shown, file.path, hashlib.sha256(both).hexdigest())
 
 
-def _usable(report: TableReport, *, optional: bool) -> None:
-    """Refuse a table of which every row broke a rule."""
-    broken = [item for item in report.left_out if item.reason not in BENIGN]
-    if (
-        report.kept == 0
-        and (broken or report.table == "patient")
-        and not (optional and report.table != "patient")
-    ):
-        reasons = ", ".join(f"{item.rows} x {item.reason}" for item in broken)
-        raise TableEmpty(
-            f"no row of {report.table} is usable: {reasons or 'it has none'}",
-            where=report.table,
-            do="check the columns and codes of this table in the mapping",
-        )
+def _standing(path: Path, made_of: str, limits: Limits) -> tuple[int | None, LoadReport | None]:
+    """Return the layout of the store that is there, and its report if it is made of the same things."""
+    if not path.is_file():
+        return None, None
+    try:
+        with reading(path, limits=limits) as connection:
+            layout = format_of(connection)
+            if layout != FORMAT:
+                return layout, None
+            known = dict(
+                connection.execute(
+                    "SELECT key, value FROM store_meta WHERE key IN ('fingerprint', 'report')"
+                ).fetchall()
+            )
+    except SourceUnreadable:
+        return None, None
+    if known.get("fingerprint") != made_of or "report" not in known:
+        return layout, None
+    return layout, LoadReport.model_validate_json(known["report"])
 
 
-def _meta(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> None:
+def _meta(
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, made_of: str, report: LoadReport, *, known_by: str
+) -> None:
     fed = {name for where, table in mapping.tables() for name in fed_by(where, table)}
-    rows = [
-        ("format", "1"),
+    rows: Sequence[tuple[str, str]] = [
+        ("format", str(FORMAT)),
         ("calendar", str(mapping.calendar).lower()),
+        ("pseudonyms", known_by),
+        ("fingerprint", made_of),
+        ("report", report.model_copy(update={"unchanged": ()}).model_dump_json()),
         *(("table", name) for name in sorted(fed)),
     ]
+    connection.execute("DELETE FROM store_meta")
     connection.executemany("INSERT INTO store_meta VALUES (?, ?)", rows)
 
 

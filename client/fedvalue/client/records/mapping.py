@@ -18,8 +18,10 @@ from fedvalue.client.records.sections import (
     Admission,
     AdverseEvent,
     Claim,
+    ClaimLine,
     Coded,
     Drug,
+    Enrolment,
     Event,
     FollowUp,
     MolecularReport,
@@ -30,6 +32,7 @@ from fedvalue.client.records.sections import (
     Table,
     Test,
     Variant,
+    VitalStatus,
 )  # fmt: skip
 from fedvalue.errors import MappingInvalid
 from fedvalue.study.model import Name
@@ -38,10 +41,10 @@ from fedvalue.study.toml import load_toml, parse_toml
 _DO = "see docs/mapping.md for every key and its values"
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
 
-Format = Literal["csv", "tsv", "parquet", "maf", "vcf"]
+Format = Literal["csv", "tsv", "parquet", "maf", "vcf", "fhir", "omop"]
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv", ".txt": "tsv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".maf": "maf",
-    ".vcf": "vcf", ".bcf": "vcf",
+    ".vcf": "vcf", ".bcf": "vcf", ".ndjson": "fhir",
 }  # fmt: skip
 
 
@@ -67,6 +70,9 @@ class SourceFile(Section):
       only_passing: Take only calls of a VCF with FILTER ``PASS`` or ``.``.
       info: INFO keys of a VCF without CSQ or ANN.
       build: Genome build of a vcf or maf; a file that says another one is refused.
+      resource: Type of the resources that are read from an fhir file; lines of another type are left out.
+      table: Table of the database that ``path`` is or names, for omop.
+      concepts: File of the vocabulary below the hospital's folder, for omop; a database has its own.
     """
 
     path: str = Field(min_length=1, max_length=500)
@@ -79,6 +85,9 @@ class SourceFile(Section):
     only_passing: bool = True
     info: InfoKeys = InfoKeys()
     build: Build | None = None
+    resource: str | None = Field(default=None, pattern=r"^[A-Z][A-Za-z]{2,40}$")
+    table: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")
+    concepts: str | None = Field(default=None, min_length=1, max_length=500)
 
     @field_validator("path")
     @classmethod
@@ -103,6 +112,10 @@ class SourceFile(Section):
             raise ValueError("samples, only_passing and info belong to vcf files")
         if kind not in ("vcf", "maf") and self.build is not None:
             raise ValueError("build belongs to vcf and maf files")
+        if kind != "fhir" and self.resource is not None:
+            raise ValueError("resource belongs to fhir files")
+        if kind != "omop" and (self.table is not None or self.concepts is not None):
+            raise ValueError("table and concepts belong to omop tables")
         return self
 
     @property
@@ -118,7 +131,7 @@ class SourceFile(Section):
         for ending, kind in _ENDINGS.items():
             if name.endswith(ending):
                 return kind
-        raise ValueError(f"give the format of {self.path!r}: csv, tsv, parquet, maf or vcf")
+        raise ValueError(f"give the format of {self.path!r}: csv, tsv, parquet, maf, vcf, fhir or omop")
 
 
 class Mapping(Section):
@@ -134,6 +147,9 @@ class Mapping(Section):
     condition: tuple[Coded, ...] = Field(default=(), strict=False)
     procedure: tuple[Coded, ...] = Field(default=(), strict=False)
     claim: tuple[Claim, ...] = Field(default=(), strict=False)
+    claim_line: tuple[ClaimLine, ...] = Field(default=(), strict=False)
+    enrolment: tuple[Enrolment, ...] = Field(default=(), strict=False)
+    vital_status: tuple[VitalStatus, ...] = Field(default=(), strict=False)
     admission: tuple[Admission, ...] = Field(default=(), strict=False)
     adverse_event: tuple[AdverseEvent, ...] = Field(default=(), strict=False)
     survival: tuple[Survival, ...] = Field(default=(), strict=False)
@@ -152,7 +168,7 @@ class Mapping(Section):
     def days(self) -> Iterator[tuple[str, Day]]:
         """Yield every day that the file maps, with its key."""
         for where, table in self.tables():
-            for key in ("origin", "day", "time", "report", "discharge"):
+            for key in ("origin", "day", "time", "report", "discharge", "until"):
                 if isinstance(day := getattr(table, key, None), Day):
                     yield f"{where}.{key}", day
 
@@ -179,6 +195,8 @@ class Mapping(Section):
     def _one_scale_of_days(self) -> Self:
         numbers = [where for where, day in self.days() if day.day is not None]
         durations = [where for where, day in self.days() if day.duration is not None]
+        if not self.calendar and any(one.complete_until is not None for one in self.vital_status):
+            raise ValueError("vital_status.complete_until is a date, and the hospital's days are numbers")
         if self.calendar and numbers:
             raise ValueError(
                 f"{numbers[0]} is a day number beside dates elsewhere: use one scale for the hospital"
@@ -192,7 +210,8 @@ class Mapping(Section):
 
 TABLES = (
     "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "survival", "variant",
-    "test", "panel", "molecular_report", "admission", "adverse_event",
+    "test", "panel", "molecular_report", "admission", "adverse_event", "claim_line", "enrolment",
+    "vital_status",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fedvalue.client.records.cells import Cell
 from fedvalue.client.records.connectors import Raw
-from fedvalue.client.records.genomics import insert_variants
+from fedvalue.client.records.genomics import TEST_COLUMNS, insert_variants
 from fedvalue.client.records.report import SHOWN_LINES, LeftOut, TableReport
 from fedvalue.client.records.rules import NO_REPORT, RowQuery, Value
 from fedvalue.client.records.scope import NOT_READABLE, NOT_REPORTED, NOT_TESTED, TESTED
@@ -81,7 +81,7 @@ def load_molecular_report(
             faults.setdefault((NOT_UNDERSTOOD, file), []).append(line)
         tests += [(patient, day, name, status, panel, assay) for name, status in found.tests]
         variants += [(patient, one.gene, one.change, one.effect, one.significance) for one in found.variants]
-    _insert(connection, tests, variants)
+    _insert(connection, tests, variants, raw.source)
     report = staged.report(where)
     names = tuple(file.file for file in raw.files)
     blanked = tuple(
@@ -137,6 +137,7 @@ def _insert(
     connection: duckdb.DuckDBPyConnection,
     tests: list[tuple[object, ...]],
     variants: list[tuple[object, ...]],
+    source: int,
 ) -> None:
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE told (patient_id VARCHAR, day DOUBLE, gene VARCHAR, status VARCHAR, "
@@ -145,7 +146,7 @@ def _insert(
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE found (patient_id VARCHAR, gene VARCHAR, protein_change VARCHAR, "
         "effect VARCHAR, significance VARCHAR, genotype VARCHAR, depth BIGINT, allele_fraction DOUBLE, "
-        "filter VARCHAR, _reason VARCHAR)"
+        f"filter VARCHAR, _reason VARCHAR, source INTEGER DEFAULT {source})"
     )
     for table, rows, columns in (
         ("told", tests, ("patient_id", "day", "gene", "status", "panel", "assay")),
@@ -169,5 +170,8 @@ def _insert(
         )
         connection.unregister("rows")
     connection.execute("UPDATE found SET significance = nullif(significance, '')")
-    connection.execute("INSERT INTO test SELECT DISTINCT * FROM told")
+    connection.execute(
+        f"INSERT INTO test ({TEST_COLUMNS}) SELECT DISTINCT patient_id, day, gene, status, panel, assay, "  # noqa: S608 (own names)
+        f"{source} FROM told"
+    )
     insert_variants(connection, "found")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SHOWN_LINES = 5
 """How many line numbers are named per reason."""
@@ -42,6 +42,14 @@ class FileReport(_Line):
     left_out: tuple[LeftOut, ...] = ()
 
 
+class FileRows(_Line):
+    """How many rows of one file were looked at for a table, and how many are in the store."""
+
+    file: str
+    read: int
+    kept: int
+
+
 class TableReport(_Line):
     """One table of the mapping.
 
@@ -51,6 +59,7 @@ class TableReport(_Line):
       kept: Rows that are now in the store.
       left_out: Rows that are not, by reason.
       blanked: Single values that are now unknown in rows that were kept, by reason.
+      files: The rows by file, where a file stands for itself.
     """
 
     table: str
@@ -58,6 +67,7 @@ class TableReport(_Line):
     kept: int
     left_out: tuple[LeftOut, ...] = ()
     blanked: tuple[LeftOut, ...] = ()
+    files: tuple[FileRows, ...] = Field(default=(), exclude=True, repr=False)
 
 
 class LoadReport(_Line):
@@ -68,12 +78,14 @@ class LoadReport(_Line):
       tables: Every table of the mapping.
       rows: Canonical table to its number of rows.
       absent: Optional files that are not there or empty.
+      unchanged: Files that are as they were in the load before, and were not read again.
     """
 
     files: tuple[FileReport, ...]
     tables: tuple[TableReport, ...]
     rows: dict[str, int]
     absent: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
 
     def json_text(self) -> str:
         """Return the report as JSON, for programs at the hospital."""
@@ -83,7 +95,8 @@ class LoadReport(_Line):
         """Return the report for a terminal, one line a finding."""
         lines = ["Files"]
         for file in self.files:
-            lines.append(f"  {file.file}: {file.rows} rows")
+            same = ", unchanged" if file.file in self.unchanged else ""
+            lines.append(f"  {file.file}: {file.rows} rows{same}")
             lines += [_finding(item) for item in file.left_out]
         lines += [f"  {path}: not there or empty, optional" for path in self.absent]
         lines.append("Tables")

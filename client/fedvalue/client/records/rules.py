@@ -5,7 +5,8 @@ All user text is a parameter or stands in the table of codes; SQL holds only our
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from fedvalue.client.records.cells import IGNORE, Cell, Day, plain_code
 from fedvalue.client.records.connectors import Raw
-from fedvalue.client.records.report import SHOWN_LINES, LeftOut, TableReport
+from fedvalue.client.records.report import SHOWN_LINES, FileRows, LeftOut, TableReport
 
 EARLIEST, LATEST = "1850-01-01", "2150-12-31"
 FARTHEST_DAY = 100_000
@@ -25,8 +26,16 @@ _TOO_LARGE = "number out of range"
 
 
 IGNORED, NO_EVENT, NO_REPORT = "ignored", "no event", "no report"
-BENIGN = (IGNORED, NO_EVENT, NO_REPORT)
-"""Reasons that say nothing bad of a row: a code to ignore, an empty column of death or report days."""
+REPEATED = "duplicate row"
+STRANGER = "patient not in the patients table"
+DUPLICATE_CLAIM = "duplicate claim"
+LINE_OF_CLAIM = "another line of its claim"
+SUPERSEDED, VOIDED, REVERSED = "superseded by an adjustment", "void", "reversed"
+BENIGN = (IGNORED, NO_EVENT, NO_REPORT, LINE_OF_CLAIM, SUPERSEDED, VOIDED, REVERSED)
+"""Reasons that say nothing bad of a row: a code to ignore, an empty column of death or report days, a claim
+that no longer stands."""
+_ELSEWHERE = re.compile(r"\b(?:u|p|k\d+)\.")
+_WORKED_OUT = re.compile(r"\br\.v(\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class RowQuery:
     faults: list[tuple[str, str]] = field(default_factory=list)
     blanked: list[tuple[str, str]] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
+    _worked_out: dict[str, str] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=count)
 
     def put(self, name: str, value: Value, *, blank: bool = False) -> None:
@@ -78,13 +88,24 @@ class RowQuery:
         self.parameters[name] = value
         return f"${name}"
 
+    def worked_out(self, sql: str) -> str:
+        """Return the name of a value that is computed once a row, however often it is asked for.
+
+        What hangs on other tables than the raw one stays as it is.
+        """
+        if _ELSEWHERE.search(sql) is not None:
+            return sql
+        return f"r.{self._worked_out.setdefault(sql, f'v{len(self._worked_out)}')}"
+
     def patient(self, cell: Cell) -> None:
         """Add ``patient_id``, which must be in the patients table."""
         value = self.text(cell, missing="missing id")
-        self.put("patient_id", value)
-        if self.patients:
-            self.joins.append(f"LEFT JOIN patient p ON p.patient_id = ({value.sql})")
-            self.faults.append(("patient not in the patients table", "p.patient_id IS NULL"))
+        if not self.patients:
+            self.put("patient_id", value)
+            return
+        self.put("patient_id", Value("p.patient_id", value.faults))
+        self.joins.append(f"LEFT JOIN person p ON p.local_id = ({value.sql})")
+        self.faults.append((STRANGER, "p.patient_id IS NULL"))
 
     def text(self, cell: Cell, *, missing: str | None, allowed: Collection[str] = ()) -> Value:
         """Return the text of a cell, translated.
@@ -108,7 +129,10 @@ class RowQuery:
 
     def code(self, base: str, codes: Mapping[str, str]) -> str:
         """Join a table of codes and return the translated value, NULL where the code is not listed."""
-        plain = f"regexp_replace(({base}), '^([+-]?[0-9]+)\\.0+$', '\\1')"
+        plain = self.worked_out(
+            f"CASE WHEN contains({base}, '.') "
+            f"THEN regexp_replace(({base}), '^([+-]?[0-9]+)\\.0+$', '\\1') ELSE {base} END"
+        )
         return self._looked_up(plain, {plain_code(local): ours for local, ours in codes.items()})
 
     def _looked_up(self, sql: str, rows: Mapping[str, str]) -> str:
@@ -148,24 +172,24 @@ class RowQuery:
         return self._number(base.sql, base.faults, largest, 1.0)
 
     def _number(self, base: str, faults: tuple[tuple[str, str], ...], largest: float, scale: float) -> Value:
-        looks = f"regexp_full_match(({base}), '{_NUMBER}')"
-        number = f"(TRY_CAST(({base}) AS DOUBLE) * {scale!r})"
-        fits = f"coalesce({looks} AND isfinite({number}) AND abs({number}) <= {largest!r}, false)"
+        read = f"coalesce(TRY_CAST(({base}) AS DOUBLE) * {scale!r}, 'infinity'::DOUBLE)"
+        number = self.worked_out(f"CASE WHEN regexp_full_match(({base}), '{_NUMBER}') THEN {read} END")
+        fits = f"abs({number}) <= {largest!r}"
         return Value(
             f"CASE WHEN {fits} THEN {number} END",
             (
                 *faults,
-                (_NOT_FINITE, f"({base}) IS NOT NULL AND NOT {looks}"),
-                (_TOO_LARGE, f"({base}) IS NOT NULL AND {looks} AND NOT {fits}"),
+                (_NOT_FINITE, f"({base}) IS NOT NULL AND {number} IS NULL"),
+                (_TOO_LARGE, f"NOT ({fits})"),
             ),
         )
 
-    def day(self, day: Day, *, missing: str = "missing day") -> Value:
-        """Return a day on the hospital's scale; ``missing`` is the reason where there is none."""
+    def day(self, day: Day, *, missing: str | None = "missing day") -> Value:
+        """Return a day on the hospital's scale; ``missing`` is the reason where there is none, if it is one."""
         base = f"r.{self.raw.columns[day.column]}"
-        absent = ((missing, f"{base} IS NULL"),)
+        absent = () if missing is None else ((missing, f"{base} IS NULL"),)
         if day.date is not None:
-            stamp = f"CAST(try_strptime({base}, {self.parameter(list(day.format))}) AS DATE)"
+            stamp = self.worked_out(f"CAST(try_strptime({base}, {self.parameter(list(day.format))}) AS DATE)")
             plausible = f"{stamp} BETWEEN DATE '{EARLIEST}' AND DATE '{LATEST}'"
             return Value(
                 f"CASE WHEN {plausible} THEN CAST({stamp} - DATE '1970-01-01' AS DOUBLE) END",
@@ -191,11 +215,13 @@ class RowQuery:
         """Return the day with the rule that it is not before the patient's origin."""
         return Value(day.sql, (*day.faults, ("before origin", f"({day.sql}) < p.origin")))
 
-    def money(self, cell: Cell, *, missing: str | None) -> Value:
-        """Return an amount of at least 0 with two decimals."""
+    def money(self, cell: Cell, *, missing: str | None, signed: bool = False) -> Value:
+        """Return an amount with two decimals, of at least 0 unless it may be ``signed``."""
         number = self.number(cell, missing=missing)
+        exact = self.worked_out(f"TRY_CAST(({self._base(cell)}) AS DECIMAL(18,2))")
+        if signed:
+            return Value(f"CASE WHEN ({number.sql}) IS NOT NULL THEN {exact} END", number.faults)
         faults = (*number.faults, ("negative amount", f"({number.sql}) < 0"))
-        exact = f"TRY_CAST(({self._base(cell)}) AS DECIMAL(18,2))"
         return Value(f"CASE WHEN ({number.sql}) >= 0 THEN {exact} END", faults)
 
     def each(self, cell: Cell) -> Cell:
@@ -226,35 +252,67 @@ class RowQuery:
         base = "u.one" if cell.column == "*" else f"r.{self.raw.columns[cell.names[0]]}"
         return f"left({base}, {cell.first_characters})" if cell.first_characters is not None else base
 
-    def stage(self, table: str, *, once: str | None = None, key: Collection[str] = ()) -> Staged:
+    def stage(
+        self, table: str, *, once: str | None = None, key: Collection[str] = (), also: Sequence[str] = ()
+    ) -> Staged:
         """Run the query into the temporary table ``table``.
 
         Args:
           table: A name that is safe in SQL; it holds the output columns, ``_file``, ``_line``, ``_reason``.
           once: The reason that a second row with the same ``key`` is left out for.
           key: Columns that may occur once.
+          also: Reasons that the caller leaves rows out for afterwards.
         """
-        reason = " ".join(f"WHEN {condition} THEN '{name}'" for name, condition in self.faults)
-        blanks = (
-            ", ".join(f"CASE WHEN {condition} THEN '{name}' END" for name, condition in self.blanked)
-            or "NULL"
-        )
+        reasons = [name for name, _ in self.faults]
+        reason = " ".join(f"WHEN {condition} THEN {at}" for at, (_, condition) in enumerate(self.faults, 1))
+        blanked = "CAST(NULL AS VARCHAR[])"
+        if self.blanked:
+            some = " OR ".join(f"({condition})" for _, condition in self.blanked)
+            names = ", ".join(f"CASE WHEN {condition} THEN '{name}' END" for name, condition in self.blanked)
+            blanked = f"CASE WHEN {some} THEN list_filter([{names}], lambda x: x IS NOT NULL) END"
         outputs = ", ".join(f'({sql}) AS "{name}"' for name, sql in self.columns.items())
         self.connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT r.file AS _file, r.line AS _line, {outputs}, "  # noqa: S608 (own names)
-            f"CASE {reason or 'WHEN false THEN NULL'} END AS _reason, "
-            f"list_filter([{blanks}], lambda x: x IS NOT NULL) AS _blanked "
-            f"FROM {self.raw.table} r {' '.join(self.joins)}",
+            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT r.file AS _file, r.line AS _line, "  # noqa: S608 (own names)
+            f"CAST(r.file + {self.raw.source} AS INTEGER) AS source, {outputs}, "
+            f"CAST(CASE {reason or 'WHEN false THEN NULL'} END AS UTINYINT) AS _reason, "
+            f"{blanked} AS _blanked FROM {self._rows()} r {' '.join(self.joins)}",
             self.parameters,
         )
         if once is not None:
-            same = ", ".join(f'"{name}"' for name in key or self.columns)
-            self.connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * REPLACE (CASE WHEN _reason IS NULL AND "  # noqa: S608 (own names)
-                f"row_number() OVER (PARTITION BY _reason IS NULL, {same} ORDER BY _file, _line) > 1 "
-                f"THEN '{once}' ELSE _reason END AS _reason) FROM {table}"
-            )
-        return Staged(self.connection, table, tuple(file.file for file in self.raw.files))
+            reasons.append(once)
+            self._once(table, tuple(key or self.columns), len(reasons))
+        reasons += also
+        return Staged(self.connection, table, tuple(file.file for file in self.raw.files), tuple(reasons))
+
+    def _rows(self) -> str:
+        """Return the raw table with what is worked out of it, level by level."""
+        levels: list[list[str]] = []
+        level_of: dict[str, int] = {}
+        for sql, name in self._worked_out.items():
+            level = max((level_of[f"v{at}"] + 1 for at in _WORKED_OUT.findall(sql)), default=0)
+            level_of[name] = level
+            if level == len(levels):
+                levels.append([])
+            levels[level].append(f"{sql} AS {name}")
+        rows = self.raw.table
+        for level_sql in levels:
+            rows = f"(SELECT r.*, {', '.join(level_sql)} FROM {rows} r)"  # noqa: S608 (own names)
+        return rows
+
+    def _once(self, table: str, key: tuple[str, ...], reason: int) -> None:
+        """Mark every sound row of a staged table whose key stands on an earlier one."""
+        same = ", ".join(f'"{name}"' for name in key)
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE twice AS SELECT h FROM (SELECT hash({same}) AS h FROM {table} "  # noqa: S608 (own names)
+            "WHERE _reason IS NULL) GROUP BY h HAVING count(*) > 1"
+        )
+        # Keys that only look the same are told apart here; most tables have few rows to look at.
+        self.connection.execute(
+            f"UPDATE {table} SET _reason = {reason} FROM (SELECT row, row_number() OVER "  # noqa: S608 (own names)
+            f"(PARTITION BY {same} ORDER BY _file, _line, row) AS nth FROM (SELECT rowid AS row, * FROM {table}) "
+            f"WHERE _reason IS NULL AND hash({same}) IN (FROM twice)) again "
+            f"WHERE again.nth > 1 AND {table}.rowid = again.row"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,39 +323,56 @@ class Staged:
       connection: The store that is being loaded.
       table: The temporary table; sound rows have ``_reason`` NULL.
       files: Names of the files, by ``_file``.
+      reasons: Rules by ``_reason``, the first of them 1.
     """
 
     connection: duckdb.DuckDBPyConnection
     table: str
     files: tuple[str, ...]
+    reasons: tuple[str, ...]
 
     def report(self, where: str) -> TableReport:
         """Return what was read, kept and left out; ``where`` is the table's key in the mapping."""
-        read, kept = self._counts()
+        files = self._counts()
         return TableReport(
-            table=where, read=read, kept=kept, left_out=self._left_out(), blanked=self._blanked()
+            table=where,
+            read=sum(one.read for one in files),
+            kept=sum(one.kept for one in files),
+            left_out=self._left_out(),
+            blanked=self._blanked(),
+            files=files,
         )
 
-    def _counts(self) -> tuple[int, int]:
-        row = self.connection.execute(
-            f"SELECT count(*), count(*) FILTER (_reason IS NULL) FROM {self.table}"  # noqa: S608 (own name)
-        ).fetchone()
-        return (int(row[0]), int(row[1])) if row else (0, 0)
+    def number(self, reason: str) -> int:
+        """Return the number of a reason in ``_reason``."""
+        return self.reasons.index(reason) + 1
+
+    def findings(self, reason: str, rows: str) -> tuple[LeftOut, ...]:
+        """Return what a query ``(_file, _line)`` finds, as the report names it."""
+        return self._grouped(f"SELECT $said AS reason, _file, _line FROM ({rows})", {"said": reason})  # noqa: S608 (own names)
+
+    def _counts(self) -> tuple[FileRows, ...]:
+        rows = self.connection.execute(
+            f"SELECT _file, count(*), count(*) FILTER (_reason IS NULL) FROM {self.table} GROUP BY _file"  # noqa: S608 (own name)
+        ).fetchall()
+        return tuple(FileRows(file=self.files[file], read=read, kept=kept) for file, read, kept in rows)
 
     def _left_out(self) -> tuple[LeftOut, ...]:
-        broken = f"SELECT _reason AS reason, _file, _line FROM {self.table} WHERE _reason IS NOT NULL"  # noqa: S608 (own names)
-        return self._grouped(broken)
+        broken = f"SELECT $names[_reason] AS reason, _file, _line FROM {self.table} WHERE _reason IS NOT NULL"  # noqa: S608 (own names)
+        return self._grouped(broken, {"names": list(self.reasons)})
 
     def _blanked(self) -> tuple[LeftOut, ...]:
         return self._grouped(
-            f"SELECT unnest(_blanked) AS reason, _file, _line FROM {self.table} WHERE _reason IS NULL"  # noqa: S608 (own names)
+            f"SELECT unnest(_blanked) AS reason, _file, _line FROM {self.table} WHERE _reason IS NULL "  # noqa: S608 (own names)
+            "AND _blanked IS NOT NULL",
+            {},
         )
 
-    def _grouped(self, rows: str) -> tuple[LeftOut, ...]:
+    def _grouped(self, rows: str, parameters: Mapping[str, object]) -> tuple[LeftOut, ...]:
         found = self.connection.execute(
             "SELECT reason, _file, count(*), list_slice(list_sort(list_distinct(list(_line))), 1, $shown) "  # noqa: S608 (own names)
             f"FROM ({rows}) GROUP BY reason, _file ORDER BY reason, _file",
-            {"shown": SHOWN_LINES},
+            {"shown": SHOWN_LINES, **parameters},
         ).fetchall()
         return tuple(
             LeftOut(reason=reason, rows=rows, file=self.files[file], lines=tuple(lines))

@@ -1,4 +1,4 @@
-"""The tables that a mapping file may hold: patients, treatments, outcomes, claims, variants, tests."""
+"""The tables that a mapping file may hold: patients, treatments, outcomes, variants, tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from fedvalue.client.records.cells import Cell, Day, Section
+from fedvalue.client.records.claim_sections import Claim, ClaimLine, Enrolment, VitalStatus
+from fedvalue.client.records.code_systems import System
+from fedvalue.client.records.rows import Rows
 from fedvalue.study.model import Name
 
 METHODS = ("recist", "clinician", "report_text")
@@ -24,32 +27,6 @@ SIGNIFICANCES = ("pathogenic", "likely pathogenic", "uncertain", "likely benign"
 """Of a variant, after Richards et al., Genetics in Medicine 17 (2015) 405-424."""
 
 Gene = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.@_-]{0,39}$")]
-
-
-class Rows(Section):
-    """A table that is read from one file.
-
-    Attributes:
-      file: Its name under ``[files]``.
-    """
-
-    file: Name
-
-    @model_validator(mode="after")
-    def _cells_in_place(self) -> Self:
-        for key in type(self).model_fields:
-            cell = getattr(self, key)
-            if not isinstance(cell, Cell):
-                continue
-            if cell.several and key != "code":
-                raise ValueError(
-                    f"{key} is one value of one column: columns and separator belong to code and genes"
-                )
-            if cell.row_number and key != "patient_id":
-                raise ValueError(f"{key}: row_number belongs to patient_id")
-            if "type" in cell.model_fields_set:
-                raise ValueError(f"{key}: type belongs to attributes of patients")
-        return self
 
 
 class Patient(Rows):
@@ -72,20 +49,30 @@ class Patient(Rows):
 
 
 class Drug(Rows):
-    """Starts of treatments."""
+    """Starts of treatments.
+
+    Attributes:
+      system: What the codes have to look like.
+    """
 
     patient_id: Cell
     day: Day
     code: Cell
     line: Cell | None = None
+    system: System | None = Field(default=None, exclude_if=lambda system: system is None)
 
 
 class Coded(Rows):
-    """Diagnoses or procedures."""
+    """Diagnoses or procedures.
+
+    Attributes:
+      system: What the codes have to look like.
+    """
 
     patient_id: Cell
     day: Day
     code: Cell
+    system: System | None = Field(default=None, exclude_if=lambda system: system is None)
 
 
 class Admission(Rows):
@@ -149,17 +136,6 @@ class FollowUp(Rows):
 
     patient_id: Cell
     day: Day
-
-
-class Claim(Rows):
-    """Paid claims."""
-
-    patient_id: Cell
-    day: Day
-    total_paid: Cell
-    currency: Cell
-    claim_id: Cell | None = None
-    patient_paid: Cell | None = None
 
 
 class Survival(Rows):
@@ -339,6 +315,9 @@ Records = (
     | Event
     | FollowUp
     | Claim
+    | ClaimLine
+    | Enrolment
+    | VitalStatus
     | Survival
     | Variant
     | Test

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
 from fedvalue.client.records import outcomes, variables
 from fedvalue.client.records.selection import Step, select
-from fedvalue.client.records.store import MODEST, Limits, reading, writing
+from fedvalue.client.records.store import MODEST, Limits, reading, require_format, writing
 from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
 from fedvalue.study.endpoints import Binary
 from fedvalue.study.file import digest
@@ -92,6 +92,7 @@ def build(database_path: Path, study: Study, *, limits: Limits = MODEST) -> Froz
       StudyInvalid: a class of variants that nobody could have.
     """
     with reading(database_path, limits=limits) as connection:
+        require_format(connection, where=str(database_path))
         steps = select(connection, study.cohort)
         ids = connection.execute("SELECT patient_id FROM chosen ORDER BY position").fetchall()
         lost = connection.execute("SELECT patient_id, step FROM lost ORDER BY patient_id").fetchall()
@@ -169,10 +170,55 @@ def freeze(
     if counted is not None and len(lost_ids):
         stay = np.array(counted(lost_ids.tolist()), dtype=bool)
         lost_ids, steps = lost_ids[stay], steps[stay]
-    content = _digest((ids, columns), (lost_ids, {"step": steps}))
+    stated = Snapshot(key, "", frozen.data_cut, frozen.calendar, path)
+    return _write(stated, (ids, columns), (lost_ids, {"step": steps}), limits)
+
+
+def remove_rows(
+    folder: Path, study: Study, stay: Callable[[Sequence[str]], Sequence[bool]], *, limits: Limits = MODEST
+) -> tuple[Snapshot, int]:
+    """Take people out of a frozen cohort, as if they had not been in the records when it was frozen.
+
+    Args:
+      folder: Where `freeze` wrote it.
+      study: The study.
+      stay: Tells of patients, in the order of their ids, who stays.
+      limits: Threads and memory.
+
+    Returns:
+      What is frozen now, and how many rows of the cohort went; with none, the file is as it was.
+
+    Raises:
+      SourceMissing, SourceUnreadable: as in `read_snapshot`.
+      OutputError: the place cannot be written.
+    """
+    read_snapshot(folder, study, limits=limits)  # what does not hold is not made to hold
+    key = digest(study)
+    path = snapshot_path(folder, key)
+    with _opened(path, limits) as connection:
+        stated = _stated(connection, key, path)
+        found = connection.execute("SELECT * EXCLUDE (position) FROM cohort ORDER BY position").fetchnumpy()
+        lost_ids, steps = _left_out(connection)
+    ids = np.asarray(found.pop("patient_id"), dtype=object)
+    columns = {
+        name: np.ma.filled(np.ma.asarray(values), np.nan if values.dtype.kind == "f" else -1)
+        for name, values in found.items()
+    }
+    kept, among_lost = np.array(stay(ids.tolist()), dtype=bool), np.array(stay(lost_ids.tolist()), dtype=bool)
+    if kept.all() and among_lost.all():
+        return stated, 0
+    rows = (ids[kept], {name: column[kept] for name, column in columns.items()})
+    lost = (lost_ids[among_lost], {"step": steps[among_lost]})
+    return _write(stated, rows, lost, limits), int((~kept).sum())
+
+
+def _write(stated: Snapshot, rows: _Rows, lost: _Rows, limits: Limits) -> Snapshot:
+    """Write rows whole into the place of a snapshot, and return it with their digest."""
+    (ids, columns), (lost_ids, steps) = rows, lost
+    content = _digest(rows, lost)
     frame = pd.DataFrame({"position": np.arange(len(ids)), "patient_id": ids, **columns})
-    left_out = pd.DataFrame({"position": np.arange(len(lost_ids)), "patient_id": lost_ids, "step": steps})
-    with writing(path, limits=limits) as connection:
+    left_out = pd.DataFrame({"position": np.arange(len(lost_ids)), "patient_id": lost_ids, **steps})
+    with writing(stated.path, limits=limits) as connection:
         connection.register("rows", frame)
         connection.execute("CREATE TABLE cohort AS SELECT * FROM rows")
         connection.unregister("rows")
@@ -183,9 +229,10 @@ def freeze(
             "CREATE TABLE frozen (study VARCHAR, content VARCHAR, data_cut DOUBLE, calendar BOOLEAN)"
         )
         connection.execute(
-            "INSERT INTO frozen VALUES (?, ?, ?, ?)", [key, content, frozen.data_cut, frozen.calendar]
+            "INSERT INTO frozen VALUES (?, ?, ?, ?)",
+            [stated.study, content, stated.data_cut, stated.calendar],
         )
-    return Snapshot(key, content, frozen.data_cut, frozen.calendar, path)
+    return replace(stated, content=content)
 
 
 def find_snapshot(folder: Path, study: Study, *, limits: Limits = MODEST) -> Snapshot:

@@ -1,6 +1,7 @@
 """The site's one DuckDB file: no network, written whole or not at all, readable by its owner only.
 
-Tables (days are DOUBLE: days since 1970-01-01, or since any origin that the hospital's tables share)::
+Tables (days are DOUBLE: days since 1970-01-01, or since any origin that the hospital's tables share; patients
+are known by pseudonyms, see `pseudonyms`; ``source`` is the number of the file in ``loaded``)::
 
     patient(patient_id, origin, attributes...)      one row per patient
     drug(patient_id, day, code, line)               starts of treatments
@@ -8,7 +9,13 @@ Tables (days are DOUBLE: days since 1970-01-01, or since any origin that the hos
     event(patient_id, day, kind)
     follow_up(patient_id, day)                      last day known to be followed
     condition(patient_id, day, code)  procedure(patient_id, day, code)
-    claim(patient_id, claim_id, day, total_paid, patient_paid, currency)
+    claim(patient_id, claim_id, day, total_paid, patient_paid, currency, fund_paid, setting, channel,
+          payment_group)                            what stands after reversals and adjustments
+    claim_line(patient_id, claim_id, line, day, code, quantity, amount, currency)
+    enrolment(patient_id, day, until, scheme, reason)
+                                                    insured from day to until (NULL: still), why it stopped
+    vital_status(patient_id, day, status, how, reason)
+                                                    alive or dead on a day, and how that was learned
     variant(patient_id, gene, protein_change, effect, catalogued, significance, genotype, depth,
             allele_fraction, filter)                catalogued: name in the catalogue of actionable variants
     admission(patient_id, day, discharge, code)     stays in hospital; code: main diagnosis
@@ -16,11 +23,16 @@ Tables (days are DOUBLE: days since 1970-01-01, or since any origin that the hos
     test(patient_id, day, gene, status, panel, assay)
                                                     gene '*' means every gene; day NULL: report day not known;
                                                     status: see `scope`, only 'tested' makes a wild type
-    store_meta(key, value)                          which tables the mapping fed, and whether days are dates
+    store_meta(key, value)                          version of this layout, which tables the mapping fed, and
+                                                    whether days are dates
+    loaded(source, recipe, file, digest, place, report, reading)
+                                                    each file that a table of the mapping was filled from
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,8 +46,10 @@ from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
 
 CANONICAL = (
     "patient", "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "variant", "test",
-    "admission", "adverse_event",
+    "admission", "adverse_event", "claim_line", "enrolment", "vital_status",
 )  # fmt: skip
+FORMAT = 2
+"""Version of the layout of the tables; `migrations` leads from one to the next and back."""
 EVERY_GENE = "*"
 UNSPECIFIED = "Unspecified"
 """Effect of a variant of which only the gene is known."""
@@ -43,22 +57,35 @@ UNREAD = "Unread"
 """Effect where a line that speaks of the gene cannot be read: whether there is a variant is unknown."""
 
 _TABLES = """
-CREATE TABLE drug(patient_id VARCHAR, day DOUBLE, code VARCHAR, line BIGINT);
-CREATE TABLE response(patient_id VARCHAR, day DOUBLE, method VARCHAR, status VARCHAR);
-CREATE TABLE event(patient_id VARCHAR, day DOUBLE, kind VARCHAR);
-CREATE TABLE follow_up(patient_id VARCHAR, day DOUBLE);
-CREATE TABLE condition(patient_id VARCHAR, day DOUBLE, code VARCHAR);
-CREATE TABLE procedure(patient_id VARCHAR, day DOUBLE, code VARCHAR);
+CREATE TABLE drug(patient_id VARCHAR, day DOUBLE, code VARCHAR, line BIGINT, source INTEGER);
+CREATE TABLE response(patient_id VARCHAR, day DOUBLE, method VARCHAR, status VARCHAR, source INTEGER);
+CREATE TABLE event(patient_id VARCHAR, day DOUBLE, kind VARCHAR, source INTEGER);
+CREATE TABLE follow_up(patient_id VARCHAR, day DOUBLE, source INTEGER);
+CREATE TABLE condition(patient_id VARCHAR, day DOUBLE, code VARCHAR, source INTEGER);
+CREATE TABLE procedure(patient_id VARCHAR, day DOUBLE, code VARCHAR, source INTEGER);
 CREATE TABLE claim(patient_id VARCHAR, claim_id VARCHAR, day DOUBLE, total_paid DECIMAL(18,2),
-                   patient_paid DECIMAL(18,2), currency VARCHAR);
+                   patient_paid DECIMAL(18,2), currency VARCHAR, source INTEGER, fund_paid DECIMAL(18,2),
+                   setting VARCHAR, channel VARCHAR, payment_group VARCHAR);
 CREATE TABLE variant(patient_id VARCHAR, gene VARCHAR, protein_change VARCHAR, effect VARCHAR,
                      catalogued VARCHAR, significance VARCHAR, genotype VARCHAR, depth BIGINT,
-                     allele_fraction DOUBLE, filter VARCHAR);
-CREATE TABLE admission(patient_id VARCHAR, day DOUBLE, discharge DOUBLE, code VARCHAR);
-CREATE TABLE adverse_event(patient_id VARCHAR, day DOUBLE, code VARCHAR, grade BIGINT);
-CREATE TABLE test(patient_id VARCHAR, day DOUBLE, gene VARCHAR, status VARCHAR, panel VARCHAR, assay VARCHAR);
+                     allele_fraction DOUBLE, filter VARCHAR, source INTEGER);
+CREATE TABLE admission(patient_id VARCHAR, day DOUBLE, discharge DOUBLE, code VARCHAR, source INTEGER);
+CREATE TABLE adverse_event(patient_id VARCHAR, day DOUBLE, code VARCHAR, grade BIGINT, source INTEGER);
+CREATE TABLE test(patient_id VARCHAR, day DOUBLE, gene VARCHAR, status VARCHAR, panel VARCHAR, assay VARCHAR,
+                  source INTEGER);
 CREATE TABLE store_meta(key VARCHAR, value VARCHAR);
 """
+SINCE_2 = """
+CREATE TABLE claim_line(patient_id VARCHAR, claim_id VARCHAR, line VARCHAR, day DOUBLE, code VARCHAR,
+                        quantity DOUBLE, amount DECIMAL(18,2), currency VARCHAR, source INTEGER);
+CREATE TABLE enrolment(patient_id VARCHAR, day DOUBLE, until DOUBLE, scheme VARCHAR, reason VARCHAR,
+                       source INTEGER);
+CREATE TABLE vital_status(patient_id VARCHAR, day DOUBLE, status VARCHAR, how VARCHAR, reason VARCHAR,
+                          source INTEGER);
+CREATE TABLE loaded(source INTEGER, recipe VARCHAR, file VARCHAR, digest VARCHAR, place VARCHAR,
+                    report VARCHAR, reading VARCHAR);
+"""
+"""Tables that came with layout 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +112,40 @@ def quoted(identifier: str) -> str:
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the canonical tables but ``patient``, whose attributes the mapping names."""
-    connection.execute(_TABLES)
+    connection.execute(_TABLES + SINCE_2)
+
+
+def require_format(connection: duckdb.DuckDBPyConnection, *, where: str) -> None:
+    """Check that a store has the layout of this version.
+
+    Raises:
+      SourceUnreadable: it is older, newer, or no store.
+    """
+    found = format_of(connection)
+    if found is None or found > FORMAT:
+        raise SourceUnreadable(
+            "this file is no store of this version", where=where, do="run `fedvalue site load` again"
+        )
+    if found < FORMAT:
+        raise SourceUnreadable(
+            f"the store has layout {found}, and this version reads {FORMAT}",
+            where=where,
+            do="run `fedvalue site migrate`, or `fedvalue site load` again",
+        )
+
+
+def format_of(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """Return the version of a store's layout, None where it is no store."""
+    try:
+        found = connection.execute("SELECT value FROM store_meta WHERE key = 'format'").fetchone()
+    except duckdb.CatalogException:
+        return None
+    return int(found[0]) if found is not None and str(found[0]).isdigit() else None
 
 
 @contextmanager
 def writing(
-    path: Path, *, read_from: Path | None = None, limits: Limits
+    path: Path, *, read_from: Path | None = None, limits: Limits, onto: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a connection to a new DuckDB file that takes the place of ``path`` when the block ends well.
 
@@ -101,6 +156,7 @@ def writing(
       path: The store to be.
       read_from: The one folder whose files SQL may read.
       limits: Threads and memory.
+      onto: A store whose copy the new file begins as.
 
     Raises:
       OutputError: the place cannot be written.
@@ -116,6 +172,8 @@ def writing(
         ) from error
     try:
         growing = room / "store.duckdb"
+        if onto is not None:
+            _copy(onto, growing)
         with _connected(
             growing, read_only=False, spill=room / "spill", read_from=read_from, limits=limits
         ) as connection:
@@ -129,6 +187,47 @@ def writing(
             ) from error
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def _copy(store: Path, place: Path) -> None:
+    """Copy a store; its owner alone may read the copy from before the first byte."""
+    try:
+        with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
+            with store.open("rb") as original:
+                shutil.copyfileobj(original, copy, 16 << 20)
+    except OSError as error:
+        raise OutputError(
+            f"the store cannot be copied: {error.strerror}", where=str(place), do="is the disk full?"
+        ) from error
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a store to one load at a time, and clear away what a load that was killed has left.
+
+    Raises:
+      OutputError: another load is at work, or the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(
+            f"the store cannot be written: {error.strerror}",
+            where=str(path),
+            do="choose a folder that you may write",
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in path.parent.glob(f".{path.name}.*/"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    except BlockingIOError as error:
+        raise OutputError(
+            "another load of this store is at work", where=str(path), do="wait until it has ended"
+        ) from error
+    finally:
+        os.close(lock)
 
 
 @contextmanager

@@ -5,12 +5,15 @@ from __future__ import annotations
 import duckdb
 
 from fedvalue.client.records.cells import Cell, Day
+from fedvalue.client.records.claims import load_claim, load_claim_line, load_enrolment, load_vital_status
+from fedvalue.client.records.code_systems import ANOTHER_SYSTEM, SHAPES, System
 from fedvalue.client.records.connectors import Raw, Wanted
 from fedvalue.client.records.genomics import MAF_OPTIONAL, complete, load_panel, load_test, load_variant
 from fedvalue.client.records.mapping import Mapping, SourceFile
 from fedvalue.client.records.molecular import load_molecular_report
 from fedvalue.client.records.report import TableReport
-from fedvalue.client.records.rules import NO_EVENT, RowQuery, Value
+from fedvalue.client.records.pseudonyms import Pseudonyms
+from fedvalue.client.records.rules import NO_EVENT, REPEATED, RowQuery, Value
 from fedvalue.client.records.sections import (
     CENSORED,
     KINDS,
@@ -19,8 +22,10 @@ from fedvalue.client.records.sections import (
     Admission,
     AdverseEvent,
     Claim,
+    ClaimLine,
     Coded,
     Drug,
+    Enrolment,
     Event,
     FollowUp,
     MolecularReport,
@@ -32,10 +37,9 @@ from fedvalue.client.records.sections import (
     Table,
     Test,
     Variant,
+    VitalStatus,
 )  # fmt: skip
 from fedvalue.client.records.store import quoted
-
-REPEATED = "duplicate row"
 
 
 def wanted(mapping: Mapping, file: str) -> Wanted:
@@ -73,14 +77,25 @@ def fed_by(where: str, table: Table) -> tuple[str, ...]:
     """Return the canonical tables that a table of the mapping, known by its key ``where``, fills."""
     if isinstance(table, Survival):
         return ("event", "follow_up")
+    if isinstance(table, VitalStatus):
+        return ("event", "follow_up", "vital_status")
     found = isinstance(table, Panel | MolecularReport)
     if found or (isinstance(table, Variant) and table.tested != "nobody"):
         return ("variant", "test")
     return (where.partition("[")[0],)
 
 
-def load_patient(connection: duckdb.DuckDBPyConnection, mapping: Mapping, raw: Raw) -> TableReport:
-    """Create ``patient``: one row per patient, the first one where an id repeats."""
+def load_patient(
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, raw: Raw, pseudonyms: Pseudonyms | None
+) -> TableReport:
+    """Create ``patient``, one row per patient, the first one where an id repeats, and ``person``.
+
+    The temporary table ``person(local_id, patient_id, origin)`` leads from the hospital's ids to pseudonyms;
+    without ``pseudonyms`` the store has the hospital's ids.
+
+    Raises:
+      SourceUnreadable: two patients would have the same pseudonym.
+    """
     table = mapping.patient
     query = RowQuery(connection, raw, patients=False)
     query.patient(table.patient_id)
@@ -93,7 +108,17 @@ def load_patient(connection: duckdb.DuckDBPyConnection, mapping: Mapping, raw: R
         query.put(name, value, blank=True)
     staged = query.stage("staged", once="duplicate patient", key=("patient_id",))
     columns = ", ".join(quoted(name) for name in query.columns)
-    connection.execute(f"CREATE TABLE patient AS SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE person AS SELECT patient_id AS local_id, patient_id, origin FROM staged "
+        "WHERE _reason IS NULL"
+    )
+    if pseudonyms is not None:
+        pseudonyms.write(connection, "person")
+    connection.execute(
+        f"CREATE OR REPLACE TABLE patient AS SELECT {columns} FROM (SELECT s.* REPLACE "  # noqa: S608 (own names)
+        "(p.patient_id AS patient_id) FROM staged s JOIN person p ON p.local_id = s.patient_id "
+        "WHERE s._reason IS NULL ORDER BY s._file, s._line)"
+    )
     return staged.report("patient")
 
 
@@ -120,7 +145,13 @@ def load_table(
     if isinstance(table, Survival):
         return _survival(connection, where, table, raw)
     if isinstance(table, Claim):
-        return _claim(connection, where, table, raw)
+        return load_claim(connection, where, table, raw)
+    if isinstance(table, ClaimLine):
+        return load_claim_line(connection, where, table, raw)
+    if isinstance(table, Enrolment):
+        return load_enrolment(connection, where, table, raw)
+    if isinstance(table, VitalStatus):
+        return load_vital_status(connection, where, table, raw)
     query = RowQuery(connection, raw)
     code = query.each(table.code) if isinstance(table, Drug | Coded | AdverseEvent) else None
     query.patient(table.patient_id)
@@ -133,7 +164,7 @@ def load_table(
         early = ("discharge before admission", f"({discharge.sql}) < ({day.sql})")
         query.put("discharge", Value(discharge.sql, (*discharge.faults, early)))
     if code is not None:
-        query.put("code", query.text(code, missing="missing code"))
+        query.put("code", _code(query, code, table.system if isinstance(table, Drug | Coded) else None))
     if isinstance(table, Drug):
         query.put("line", _whole(query, table.line), blank=True)
     if isinstance(table, AdverseEvent):
@@ -144,9 +175,9 @@ def load_table(
     if isinstance(table, Event):
         query.put("kind", query.text(table.kind, missing="missing code", allowed=KINDS))
     staged = query.stage("staged", once=REPEATED)
-    columns = ", ".join(quoted(name) for name in query.columns)
+    columns = ", ".join([*(quoted(name) for name in query.columns), "source"])
     target = where.partition("[")[0]
-    connection.execute(f"INSERT INTO {target} SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
+    connection.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
     return staged.report(where)
 
 
@@ -156,41 +187,25 @@ def _survival(connection: duckdb.DuckDBPyConnection, where: str, table: Survival
     query.put("day", query.not_before_origin(query.day(table.time)))
     query.put("kind", query.text(table.event, missing="missing code", allowed=(*KINDS, CENSORED)))
     staged = query.stage("staged", once=REPEATED)
-    connection.execute("INSERT INTO follow_up SELECT patient_id, day FROM staged WHERE _reason IS NULL")
     connection.execute(
-        "INSERT INTO event SELECT patient_id, day, kind FROM staged "
+        "INSERT INTO follow_up (patient_id, day, source) "
+        "SELECT patient_id, day, source FROM staged WHERE _reason IS NULL"
+    )
+    connection.execute(
+        "INSERT INTO event (patient_id, day, kind, source) SELECT patient_id, day, kind, source FROM staged "
         "WHERE _reason IS NULL AND kind <> $censored",
         {"censored": CENSORED},
     )
     return staged.report(where)
 
 
-def _claim(connection: duckdb.DuckDBPyConnection, where: str, table: Claim, raw: Raw) -> TableReport:
-    query = RowQuery(connection, raw)
-    query.patient(table.patient_id)
-    numbered = table.claim_id is not None
-    query.put(
-        "claim_id",
-        query.text(table.claim_id, missing="missing id")
-        if table.claim_id is not None
-        else Value("(CAST(r.file AS VARCHAR) || '-' || r.line)"),
-    )
-    query.put("day", query.day(table.day))
-    query.put("total_paid", query.money(table.total_paid, missing="missing amount"))
-    paid = Value("CAST(NULL AS DECIMAL(18,2))")
-    query.put(
-        "patient_paid",
-        paid if table.patient_paid is None else query.money(table.patient_paid, missing=None),
-        blank=True,
-    )
-    currency = query.text(table.currency, missing="unknown currency")
-    looks = f"coalesce(regexp_full_match({currency.sql}, '[A-Z]{{3}}'), false)"
-    query.put("currency", Value(currency.sql, (*currency.faults, ("unknown currency", f"NOT {looks}"))))
-    once = "duplicate claim" if numbered else None
-    staged = query.stage("staged", once=once, key=("patient_id", "claim_id"))
-    columns = "patient_id, claim_id, day, total_paid, patient_paid, currency"
-    connection.execute(f"INSERT INTO claim SELECT {columns} FROM staged WHERE _reason IS NULL")  # noqa: S608 (own names)
-    return staged.report(where)
+def _code(query: RowQuery, cell: Cell, system: System | None) -> Value:
+    """Return a code; one that does not look like its system's leaves the row out."""
+    code = query.text(cell, missing="missing code")
+    if system is None:
+        return code
+    looks = query.worked_out(f"regexp_full_match({code.sql}, {query.parameter(SHAPES[system])})")
+    return Value(code.sql, (*code.faults, (ANOTHER_SYSTEM, f"NOT {looks}")))
 
 
 def _grade(query: RowQuery, cell: Cell) -> Value:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fedvalue.client.records.connectors import BLANKS, Raw, Wanted, cell_sql, require_columns
 from fedvalue.client.records.mapping import SourceFile
+from fedvalue.client.records.plain_text import looked_through, read_plain
 from fedvalue.client.records.report import SHOWN_LINES, FileReport, LeftOut
 from fedvalue.client.records.store import interrupted, quoted
 from fedvalue.client.records.text_lines import Block, blocks, cells, whole_records
@@ -24,11 +25,12 @@ _DELIMITERS = {"csv": ",", "tsv": "\t", "maf": "\t"}
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A text file behind its header."""
+    """A text file behind its header, the ``above``-th line."""
 
     shown: str
     delimiter: str
     header: list[str]
+    above: int
     stream: Iterator[Block]
 
 
@@ -57,8 +59,7 @@ class DelimitedText:
         if wanted.everything:
             names = [name for name in self._open(source, *files[0]).header if name]
         columns = {name: f"c{i}" for i, name in enumerate(names)}
-        _create(connection, table, columns)
-        reports, found = list[FileReport](), set[str]()
+        reports, found, parts = list[FileReport](), set[str](), list[str]()
         for index, (shown, path) in enumerate(files):
             opened = self._open(source, shown, path)
             require_columns(wanted.columns, opened.header, where=shown)
@@ -66,10 +67,19 @@ class DelimitedText:
                 raise SourceUnreadable(
                     f"the column {twice[0]!r} stands twice", where=shown, do="rename one of them"
                 )
-            insert = _insert_sql(table, columns, opened.header, quotes=self.quotes)
-            parameters = {"blanks": BLANKS, "missing": list(source.missing), "file": index}
-            reports.append(self._fill(connection, opened, insert, parameters))
+            part = f"{table}_{index}"
+            report = self._plain(connection, source, path, opened, columns, part)
+            # rows that DuckDB read are numbered by themselves
+            line = "line" if report is None else f"rowid + {opened.above + 1} AS line"
+            if report is None:
+                _create(connection, part, columns)
+                insert = _insert_sql(part, columns, opened.header, quotes=self.quotes)
+                parameters: dict[str, object] = {"blanks": BLANKS, "missing": list(source.missing)}
+                report = self._fill(connection, opened, insert, parameters)
+            reports.append(report)
+            parts.append(f"SELECT {index} AS file, {', '.join([line, *columns.values()])} FROM {part}")  # noqa: S608 (own names)
             found |= set(opened.header)
+        connection.execute(f"CREATE TEMP VIEW {table} AS {' UNION ALL '.join(parts)}")
         return Raw(table, {name: column for name, column in columns.items() if name in found}, tuple(reports))
 
     def _open(self, source: SourceFile, shown: str, path: Path) -> _Opened:
@@ -93,10 +103,46 @@ class DelimitedText:
                     )
                 below = chain([Block(block.first + position + 1, block.lines[position + 1 :])], stream)
                 whole = whole_records(below, len(names), delimiter) if self.quotes else below
-                return _Opened(shown, delimiter, [name.strip(BLANKS) for name in names], whole)
+                return _Opened(
+                    shown, delimiter, [name.strip(BLANKS) for name in names], block.first + position, whole
+                )
         raise SourceUnreadable(
             "the file has no header line", where=shown, do="the first line names the columns"
         )
+
+    def _plain(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: SourceFile,
+        path: Path,
+        opened: _Opened,
+        columns: dict[str, str],
+        table: str,
+    ) -> FileReport | None:
+        """Let DuckDB read a file that is simple enough; None, and nothing done, for any other."""
+        if source.encoding != "utf-8" or len(opened.header) == 1 or not opened.delimiter.isascii():
+            return None
+        plain = looked_through(path, opened.delimiter, where=opened.shown)
+        if plain is None or plain.lines <= opened.above:
+            return None
+        chosen = []
+        for name, column in columns.items():
+            cell = f"h{opened.header.index(name)}" if name in opened.header else "CAST(NULL AS VARCHAR)"
+            chosen.append(f"{cell_sql(cell) if plain.blanks else cell} AS {column}")
+        trimming: dict[str, object] = {"blanks": BLANKS, "missing": list(source.missing)}
+        rows = read_plain(
+            connection,
+            path,
+            plain,
+            table=table,
+            header=opened.header,
+            above=opened.above,
+            delimiter=opened.delimiter,
+            cells=", ".join(chosen) or "1 AS nothing",
+            unknown=() if plain.blanks else source.missing,
+            parameters=trimming if plain.blanks and any(name in opened.header for name in columns) else {},
+        )
+        return None if rows is None else FileReport(file=opened.shown, rows=rows)
 
     def _fill(
         self,
@@ -145,20 +191,23 @@ class Parquet:
         if wanted.everything:
             names = _parquet_header(connection, *files[0])
         columns = {name: f"c{i}" for i, name in enumerate(names)}
-        _create(connection, table, columns)
-        reports = []
+        reports, parts = [], []
         for index, (shown, path) in enumerate(files):
+            part = f"{table}_{index}"
+            _create(connection, part, columns)
             require_columns(wanted.columns, _parquet_header(connection, shown, path), where=shown)
             chosen = ", ".join(cell_sql(f"CAST({quoted(name)} AS VARCHAR)") for name in columns)
             try:
                 inserted = connection.execute(
-                    f"INSERT INTO {table} SELECT $file, file_row_number + 1, {chosen}"  # noqa: S608 (own names, quoted columns)
+                    f"INSERT INTO {part} SELECT file_row_number + 1, {chosen}"  # noqa: S608 (own names, quoted columns)
                     " FROM read_parquet($path, file_row_number = true)",
-                    {"file": index, "path": str(path), "blanks": BLANKS, "missing": list(source.missing)},
+                    {"path": str(path), "blanks": BLANKS, "missing": list(source.missing)},
                 )
             except duckdb.Error as error:
                 raise _not_parquet(shown, error) from error
             reports.append(FileReport(file=shown, rows=_count(inserted)))
+            parts.append(f"SELECT {index} AS file, * FROM {part}")  # noqa: S608 (own names)
+        connection.execute(f"CREATE TEMP VIEW {table} AS {' UNION ALL '.join(parts)}")
         return Raw(table, columns, tuple(reports))
 
 
@@ -180,7 +229,7 @@ def _not_parquet(shown: str, error: duckdb.Error) -> SourceUnreadable:
 
 def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
     cells_of = "".join(f", {column} VARCHAR" for column in columns.values())
-    connection.execute(f"CREATE TEMP TABLE {table} (file INTEGER, line BIGINT{cells_of})")
+    connection.execute(f"CREATE TEMP TABLE {table} (line BIGINT{cells_of})")
 
 
 def _frame(block: Block) -> pd.DataFrame:
@@ -223,7 +272,7 @@ def _insert_sql(table: str, columns: dict[str, str], header: list[str], *, quote
                 f"THEN replace(substr({bare}, 2, length({bare}) - 2), '\"\"', '\"') ELSE {cell} END"
             )
         chosen.append(cell_sql(f"({cell})"))
-    return f"INSERT INTO {table} SELECT $file, line, {', '.join(chosen)} FROM cut WHERE sound ORDER BY line"  # noqa: S608 (own names)
+    return f"INSERT INTO {table} SELECT {', '.join(['line', *chosen])} FROM cut WHERE sound ORDER BY line"  # noqa: S608 (own names)
 
 
 def _count(result: duckdb.DuckDBPyConnection) -> int:

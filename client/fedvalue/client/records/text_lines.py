@@ -58,7 +58,7 @@ def blocks(
     """
     first = 1
     rest = b""
-    for data in _chunks(path, where):
+    for data in chunks(path, where):
         if first == 1 and not rest and data[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise SourceUnreadable(
                 "the file is in UTF-16",
@@ -74,7 +74,17 @@ def blocks(
         yield Block(first, _decoded([rest], encoding, errors, first == 1))
 
 
-def _chunks(path: Path, where: str) -> Iterator[bytes]:
+def chunks(path: Path, where: str) -> Iterator[bytes]:
+    """Yield the bytes of a file, unpacked if it is gzip, some megabytes at a time.
+
+    Args:
+      path: The file.
+      where: Its name in errors.
+
+    Raises:
+      SourceMissing: the file cannot be opened.
+      SourceUnreadable: damaged gzip.
+    """
     try:
         with path.open("rb") as plain:
             zipped = plain.read(2) == b"\x1f\x8b"

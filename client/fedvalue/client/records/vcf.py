@@ -33,6 +33,7 @@ from fedvalue.client.records.scope import BY_POSITION, BY_POSITION_NO_FUSIONS, E
 from fedvalue.client.records.store import UNREAD
 from fedvalue.client.records.tabular import MALFORMED
 from fedvalue.client.records.text_lines import Block, blocks
+from fedvalue.client.records.vcf_quick import Quick, quick_reader
 from fedvalue.errors import SourceMissing, SourceUnreadable
 
 COLUMNS = (
@@ -101,6 +102,18 @@ class _Header:
         """Whom a line speaks of; one nameless person where the file has no samples."""
         return tuple(name for name, _ in self.samples) or ("",)
 
+    def quick(self, meta: Sequence[str], stem: str, only_passing: bool) -> Quick | None:
+        """Return the reader of this file's usual lines."""
+        return quick_reader(
+            meta,
+            self.samples,
+            width=self.width,
+            stem=stem,
+            only_passing=only_passing,
+            lengths=self.lengths,
+            catalogue=self.catalogue,
+        )
+
 
 class _Line(NamedTuple):
     """What one line says.
@@ -167,13 +180,23 @@ def _file(
     while Path(stem).suffix.lower() in (".vcf", ".bcf", ".gz", ".bgz"):
         stem = Path(stem).stem
     header: _Header | None = None
+    quick: Quick | None = None
     meta: list[str] = []
     tally, numbers, rows, calls = _Tally(), list[int](), list[str](), 0
     annotated, only_passing = False, source.only_passing
     for block in _blocks(path, source, shown):
         for number, line in enumerate(block.lines, start=block.first):
+            if quick is not None and line is not None and (row := quick(line)) is not None:
+                calls += 1
+                annotated = True
+                if row:
+                    rows.append(row)
+                    numbers.append(number)
+                continue
             if header is None:
                 header = _header(line, number, meta, source, shown)
+                if header is not None:
+                    quick = header.quick(meta, stem, only_passing)
                 continue
             if line == "":
                 continue
@@ -187,9 +210,9 @@ def _file(
             annotated = annotated or named
             rows += found
             numbers += [number] * len(found)
-            if len(rows) >= _DATABASE_ROWS:
-                _insert(connection, table, index, numbers, rows)
-                numbers, rows = [], []
+        if len(rows) >= _DATABASE_ROWS:
+            _insert(connection, table, index, numbers, rows)
+            numbers, rows = [], []
     if header is None:
         raise SourceUnreadable("the file has no #CHROM line", where=shown, do="is it a VCF, and whole?")
     _insert(connection, table, index, numbers, rows)

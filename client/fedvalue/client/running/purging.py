@@ -28,10 +28,16 @@ STUDIES = "studies"
 KEPT = (
     "policy.toml", "ledger.sqlite", "audit.jsonl", "receipts.sqlite", "keys/officer.pub", "keys/site.pub",
     "identity/authority.crt", "identity/site.crt", "identity/revocations.pem", "identity/seen.json",
+    "audit.head", "keys/audit.pub",
 )  # fmt: skip
 """What uninstalling leaves, beside the approvals: all that an auditor needs, and no secret."""
 
-PATIENTS = ("records.duckdb", "records.duckdb.wal", "load-report.json")
+VERSIONS = "policy/"
+"""Folder of the signed versions of the policy; kept as well."""
+
+PATIENTS = (
+    "records.duckdb", "records.duckdb.wal", "load-report.json", "description.json", "description.html",
+)  # fmt: skip
 """What a home holds of patients, beside the frozen rows of its studies."""
 
 
@@ -68,7 +74,7 @@ def of_everything(home: SiteHome) -> Removal:
 
 def _stays(name: str, kept: set[str]) -> bool:
     """Tell whether a file is kept; what SQLite lays beside a database belongs to it."""
-    return name in kept or any(name.startswith(f"{each}-") for each in kept if each.endswith(".sqlite"))
+    return name in kept or name.startswith(VERSIONS) or any(name.startswith(f"{each}-") for each in kept if each.endswith(".sqlite"))
 
 
 def remove(home: SiteHome, what: Removal, *, event: str) -> None:

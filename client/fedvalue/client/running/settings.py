@@ -40,6 +40,8 @@ class FlowerSettings(Part):
       unsafe_insecure: Speak without TLS and show no key: for one machine.
       port: Of the SuperNode's own interface on 127.0.0.1, which hands work to our worker.
       proxy: ``http://host:port`` of an outbound proxy; empty for none, ``environment`` for the environment's.
+      sessions: ``host:port`` to dial for streaming rounds, such as a gate's; empty takes the host of the
+        enrolment token and the port that the coordinator names, ``none`` dials nowhere.
       bundles: Flower bundles that are let in: ``names-only``, or the SHA-256 of single ones.
     """
 
@@ -49,6 +51,7 @@ class FlowerSettings(Part):
     unsafe_insecure: bool = False
     port: int = Field(default=9094, ge=1, le=65535)
     proxy: str = Field(default="", pattern=r"^(|environment|https?://\S+)$")
+    sessions: str = Field(default="", pattern=r"^(|none|\S+:\d{1,5})$")
     bundles: tuple[BundleName, ...] = Field(default=(NAMES_ONLY,), strict=False)
 
 

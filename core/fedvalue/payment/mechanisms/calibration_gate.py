@@ -6,8 +6,9 @@ A model feeds tiers, coefficients or capitation only where, on binned predicted 
     recalibration slope b in 0.9 ... 1.1,   logit P(event) = a + b logit(prediction),
     discrimination with its interval and between-site heterogeneity I^2 are reported (whatever they are).
 
-Each gate is met where P(inside) >= p_met, not met where P(inside) <= p_not, else insufficient evidence; one
-gate not met closes all, one undecided leaves all undecided. Groups below the minimum are named, not judged.
+Each gate is met where P(inside) >= p_met, not met where P(above) or P(below) >= 1 - p_not, else insufficient
+evidence: a figure that noise spreads over both sides shows nothing, though little of it lies inside. One gate
+not met closes all, one undecided leaves all undecided. Groups below the minimum are named, not judged.
 
 Uncertainty: events of a bin of n people vary as a binomial; released figures carry Gaussian noise of known
 variance. Both are drawn and stay apart. a and b solve the score equations of the binned logistic model by
@@ -65,7 +66,7 @@ class GateTerms:
       slope: Largest distance of the slope from 1.
       minimum_people: Released people from which a group is judged.
       p_met: Probability demanded, above a half.
-      p_not: At or below it a gate is not met, below a half.
+      p_not: A gate is not met where one minus this lies on one side of it; below a half.
     """
 
     overall: float
@@ -202,7 +203,7 @@ def _judge(name: str, calibration: Draws, reach: float, terms: GateTerms) -> Jud
     verdict: Verdict = "insufficient_evidence"
     if inside >= terms.p_met:
         verdict = "met"
-    elif inside <= terms.p_not:
+    elif max(float(np.mean(draws > 1 + reach)), float(np.mean(draws < 1 - reach))) >= 1 - terms.p_not:
         verdict = "not_met"
     value = float(calibration.center[calibration.names.index(name)])
     return Judged(name, value, float(low), float(high), inside, verdict)

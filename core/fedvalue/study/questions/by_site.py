@@ -24,6 +24,10 @@ class BySite(Question):
         """Check the variable."""
         measured.amount(self.variable)
 
+    def tells_of_sites(self) -> bool:
+        """Values of single sites are what is asked for."""
+        return True
+
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         del measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -42,19 +43,8 @@ class Calibration(Question):
         measured.binary(self.outcome, "outcome")
         measured.require_groups(self.by)
         if self.score is not None:
-            low, high = measured.number(self.score, "score")
-            if low < 0 or high > 1:
-                raise ValueError(
-                    f"score = {self.score!r} has the clip [{low:g}, {high:g}]; it lies in [0, 1]"
-                )
-        for term in self.coefficients or {}:
-            name, _, level = term.partition("=")
-            if term == INTERCEPT:
-                continue
-            if not level:
-                measured.number(name, "coefficients")
-            elif level not in measured.levels(name, "coefficients"):
-                raise ValueError(f"coefficients: {name} has no level {level!r}")
+            require_score(self.score, measured)
+        require_coefficients(self.coefficients or {}, measured)
 
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
@@ -64,3 +54,30 @@ class Calibration(Question):
             f"Whether the risk of {self.outcome} predicted by {source} comes true in {self.bins} bins, how "
             f"well it ranks patients, and what acting on it brings{groups_in_words(self.by)}"
         )
+
+
+def require_score(score: str, measured: Measured) -> None:
+    """Check a variable that holds a predicted probability.
+
+    Raises:
+      ValueError: it is no number, or its clip leaves [0, 1].
+    """
+    low, high = measured.number(score, "score")
+    if low < 0 or high > 1:
+        raise ValueError(f"score = {score!r} has the clip [{low:g}, {high:g}]; it lies in [0, 1]")
+
+
+def require_coefficients(coefficients: Mapping[str, float], measured: Measured) -> None:
+    """Check the terms of a published model.
+
+    Raises:
+      ValueError: one names no numeric variable and no level.
+    """
+    for term in coefficients:
+        name, _, level = term.partition("=")
+        if term == INTERCEPT:
+            continue
+        if not level:
+            measured.number(name, "coefficients")
+        elif level not in measured.levels(name, "coefficients"):
+            raise ValueError(f"coefficients: {name} has no level {level!r}")

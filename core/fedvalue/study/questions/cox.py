@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Literal
 
 from pydantic import Field
@@ -22,6 +23,8 @@ class Cox(Question):
         before it counts as unexposed, so nobody is immortal until exposed.
       strata: Variables with levels; each group has a baseline hazard of its own. A variable whose levels are
         the hospitals stratifies by hospital and publishes noisy numbers of each.
+      stratify_by_site: Whether each hospital of the roster has a baseline hazard of its own. Noisy numbers of
+        each are published, so every site's policy has to say ``release_site_values``.
       row_bound: Longest row of the covariates, every numeric one between -1 and 1 over its clip: patients
         with longer rows count with less weight. Left out, every row counts fully.
       largest_hazard: A patient is followed until the predicted cumulative hazard reaches this.
@@ -32,6 +35,7 @@ class Cox(Question):
     covariates: tuple[Name, ...] = Field(default=(), strict=False)
     exposure: Name | None = None
     strata: tuple[Name, ...] = Field(default=(), strict=False)
+    stratify_by_site: bool = Field(default=False, exclude_if=operator.not_)
     row_bound: float | None = Field(default=None, ge=0.25, le=10)
     largest_hazard: float = Field(default=3.0, ge=1, le=100)
 
@@ -53,6 +57,10 @@ class Cox(Question):
                 needed = f"[0, {math.ceil(endpoint.edges[-1])}]"
                 raise ValueError(f"exposure = {self.exposure!r} needs a clip of {needed} or longer from 0")
 
+    def tells_of_sites(self) -> bool:
+        """Numbers at risk and events of single sites are released where each has its own baseline."""
+        return self.stratify_by_site
+
     def times(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return the endpoint and the variables that say from when a patient counts."""
         return ((self.endpoint, (*self.covariates, *self.strata)),)
@@ -71,6 +79,8 @@ class Cox(Question):
             if part
         )
         own = f"; each group{groups_in_words(self.strata)} has its own baseline" if self.strata else ""
+        if self.stratify_by_site:
+            own += "; EACH HOSPITAL has its own baseline, published with noise"
         steps = f"(Cox model in steps of {endpoint.grid})"
         return (
             f"Hazard ratios of {what} for {' or '.join(endpoint.events)} over {endpoint.until} {steps}{own}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Literal
 
 from pydantic import Field
@@ -19,6 +20,8 @@ class DelayedEntry(Question):
       tested: A variant variable: its level ``not tested`` tells who was not.
       split: Times that divide the days of entry, increasing, inside the follow-up.
       at: Times at which survival of tested and untested is stated.
+      weights: Variables with levels: tested and untested are also compared with weights that are the inverse
+        of the probability of being tested in each group by them.
     """
 
     kind: Literal["delayed_entry"]
@@ -26,6 +29,7 @@ class DelayedEntry(Question):
     tested: Name
     split: tuple[Duration, ...] = Field(strict=False, min_length=1, max_length=10)
     at: tuple[Duration, ...] = Field(default=(), strict=False)
+    weights: tuple[Name, ...] = Field(default=(), strict=False, exclude_if=operator.not_)
 
     def require_fits(self, measured: Measured) -> None:
         """Check endpoint, variable and times."""
@@ -37,6 +41,9 @@ class DelayedEntry(Question):
         days = [duration_days(one) for one in self.split]
         if days != sorted(set(days)) or days[-1] >= endpoint.edges[-1]:
             raise ValueError("split increases and lies before the endpoint's until")
+        measured.require_groups(self.weights, "weights")
+        if self.tested in self.weights:
+            raise ValueError(f"weights hold {self.tested!r}, the test itself")
         for time in self.at:
             if duration_days(time) > endpoint.edges[-1]:
                 raise ValueError(f"at = {time!r} is past the endpoint's until = {endpoint.until!r}")
@@ -48,9 +55,15 @@ class DelayedEntry(Question):
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         endpoint = measured.time_to_event(self.endpoint)
+        weighted = (
+            f", also weighted by the inverse probability of being tested by {' and '.join(self.weights)}"
+            if self.weights
+            else ""
+        )
         return (
             f"How much time passed before the report of {self.tested}, whether "
             f"{' or '.join(endpoint.events)} over {endpoint.until} "
             f"depends on the day of the report (by {', '.join(self.split)} and later), "
             "and survival of tested beside untested patients"
+            f"{weighted}"
         )

@@ -143,6 +143,10 @@ class Question(Part):
         """
         del cohort
 
+    def tells_of_sites(self) -> bool:
+        """Tell whether noisy values of single sites are published: every site's policy has to allow it."""
+        return False
+
     def times(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return each time-to-event endpoint that is used, with the variables that compare or adjust in it.
 

@@ -46,6 +46,7 @@ class Session:
         self._open: dict[int, Question] = {}
         self._to_send: deque[pb.ToSite | int] = deque()
         self._connection = 0
+        self._away_since: float | None = time.monotonic()
         self._over = ""
 
     def ask(self, number: int, parts: Parts, seconds: float | None) -> None:
@@ -90,10 +91,23 @@ class Session:
         with self._changed:
             return self._connection > 0
 
+    def away(self) -> float:
+        """Return for how many seconds nobody has been connected; 0 while somebody is."""
+        with self._changed:
+            return 0.0 if self._away_since is None else time.monotonic() - self._away_since
+
+    def give_up(self) -> list[int]:
+        """Wait for no answer any longer, and return the numbers of the questions that had none."""
+        with self._changed:
+            numbers = sorted(self._open)
+            self._open.clear()
+            return numbers
+
     def connect(self) -> int:
         """Begin a connection, which ends the one before; everything without an answer is sent again."""
         with self._changed:
             self._connection += 1
+            self._away_since = None
             self._to_send = deque(sorted(self._open))
             self._changed.notify_all()
             return self._connection
@@ -105,22 +119,27 @@ class Session:
           connection: What `connect` returned.
           alive: False once the other end is gone.
         """
-        while alive():
+        try:
+            while alive():
+                with self._changed:
+                    self._changed.wait_for(lambda: self._due(connection), TICK)
+                    if self._connection != connection:
+                        return
+                    if self._over:
+                        yield pb.ToSite(over=pb.Over(why=self._over))
+                        return
+                    if not self._to_send:
+                        continue
+                    item = self._to_send.popleft()
+                    question = self._open.get(item) if isinstance(item, int) else None
+                if isinstance(item, pb.ToSite):
+                    yield item
+                elif question is not None and time.monotonic() < question.until:
+                    yield from questions(item, question.parts)
+        finally:
             with self._changed:
-                self._changed.wait_for(lambda: self._due(connection), TICK)
-                if self._connection != connection:
-                    return
-                if self._over:
-                    yield pb.ToSite(over=pb.Over(why=self._over))
-                    return
-                if not self._to_send:
-                    continue
-                item = self._to_send.popleft()
-                question = self._open.get(item) if isinstance(item, int) else None
-            if isinstance(item, pb.ToSite):
-                yield item
-            elif question is not None and time.monotonic() < question.until:
-                yield from questions(item, question.parts)
+                if self._connection == connection:
+                    self._away_since = time.monotonic()
 
     def _due(self, connection: int) -> bool:
         return bool(self._to_send) or bool(self._over) or self._connection != connection

@@ -1,13 +1,12 @@
 """The port that site nodes dial: mutual TLS, then a signed challenge, then the session of a study.
 
-Nobody gets past the handshake without a certificate of the federation's authority, and nobody into a
-session without the key that stands on the study's roster. Each refusal is one line of the log and nothing on
-the wire.
+Nobody gets past the handshake without a certificate that a site has named under its signature (`Pins`), and
+nobody into a session without the key that stands on the study's roster. Each refusal is one line of the log
+and nothing on the wire.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 
 from fedvalue.errors import FedValueError, OutputError, SignatureInvalid
 from fedvalue.evidence import statements
+from fedvalue.operations.logs import event
 from fedvalue.protos.v1 import session_pb2 as pb
 from fedvalue.protos.v1 import session_pb2_grpc as rpc
 from fedvalue.server.grids.session import Session
@@ -36,8 +36,8 @@ SPARE = 32
 
 OPTIONS = (
     ("grpc.max_receive_message_length", PIECE_BYTES + 4096),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
@@ -49,7 +49,7 @@ PeerCheck = Callable[[Mapping[str, object], str], None]
 
 
 def any_peer(context: Mapping[str, object], site: str) -> None:
-    """Leave the certificate at what TLS has checked: that the authority issued it."""
+    """Leave the certificate at what TLS has checked."""
     del context, site
 
 
@@ -226,5 +226,6 @@ class _Line:
             self.end()
 
 
-def _log(event: str, context: grpc.ServicerContext, **fields: str) -> None:
-    LOG.info(json.dumps({"event": f"session {event}", "peer": context.peer(), **fields}))
+def _log(name: str, context: grpc.ServicerContext, reason: str = "") -> None:
+    fields = {"reason": reason} if reason else {}
+    event(LOG, f"session {name}", level=logging.INFO, peer=context.peer(), **fields)

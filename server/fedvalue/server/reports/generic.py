@@ -80,8 +80,8 @@ def figures(conclusion: Conclusion, names: Names, name: str) -> tuple[Figure, ..
         intervals(conclusion, shown, unit, names, f"{name}-unit-{i}")
         for i, unit in enumerate(units[:MOST_UNITS] or [""])
     ]
-    lines = sorted({key for s in shown for key in s.series}, key=natural)
-    found += [lines(shown, key, names, f"{name}-line-{i}") for i, key in enumerate(lines)]
+    keys = sorted({key for s in shown for key in s.series}, key=natural)
+    found += [lines(shown, key, names, f"{name}-line-{i}") for i, key in enumerate(keys)]
     return tuple(found)
 
 

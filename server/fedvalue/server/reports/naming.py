@@ -50,8 +50,8 @@ class Names:
 
     def group(self, name: str) -> Phrase:
         """Return a group: ``egfr=mutated`` becomes ``EGFR mutated``, ``sex=female`` ``sex: female``."""
-        if name in ("all", "unknown"):
-            return self.voice(f"group.{name}")
+        if (known := f"group.{name.replace(' ', '_')}") in self.voice.catalogue.entries:
+            return self.voice(known)
         return joined([self._level(part) for part in name.split(", ")], self.voice("group.separator"))
 
     def _level(self, part: str) -> Words:

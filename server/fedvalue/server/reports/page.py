@@ -22,6 +22,7 @@ from fedvalue.server.reports import budget, generic, kaplan_meier, look, provena
 from fedvalue.server.reports.answers import answer
 from fedvalue.server.reports.drawing import Table
 from fedvalue.server.reports.formats import day, interval, quantity
+from fedvalue.server.reports.kinds import choice
 from fedvalue.server.reports.limits import banners, limits
 from fedvalue.server.reports.look import Publication
 from fedvalue.server.reports.naming import Names
@@ -219,7 +220,7 @@ def _described(package: EvidencePackage, names: Names) -> tuple[dict[str, Any], 
     return tuple(
         {
             "title": names.analysis(conclusion),
-            "figures": generic.figures(conclusion, names, f"described-{i}"),
+            "figures": choice.figures(conclusion, names, f"described-{i}"),
             "notes": tuple(names.voice.recorded(note) for note in conclusion.notes),
         }
         for i, conclusion in enumerate(package.conclusions)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fedvalue.analyses.analysis import NoisyBlock, NoisySum
+from fedvalue.analyses.analysis import Learner, NoisyBlock, NoisySum
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.errors import (
     BudgetSpent,
@@ -68,20 +68,26 @@ Exchange = Callable[[ReleaseRequest], Mapping[str, Reply]]
 
 
 def noised(
-    release: PlannedRelease, cohort: Cohort, noise: NoiseSource, public: bytes = b""
+    release: PlannedRelease,
+    cohort: Cohort,
+    noise: NoiseSource,
+    public: bytes = b"",
+    learner: Learner | None = None,
 ) -> NDArray[np.int64]:
     """Site half: the site's contribution plus its own noise, integers of the ring, shape ``(dimension,)``.
 
-    The caller has debited the ledger. Under the plan's `Unsafe` switch there is no noise.
+    The caller has debited the ledger. Under the plan's `Unsafe` switch there is no noise. Where a site takes
+    steps by itself each step has its noise already, and the sum of the updates adds none.
 
     Args:
       release: The planned release.
       cohort: The site's frozen rows.
       noise: Source of privacy noise.
       public: The release's public numbers.
+      learner: What trains, where patients are drawn for the release.
     """
-    total = release.contribution(cohort, public)
-    if release.exact:
+    total = release.contribution(cohort, public, learner)
+    if release.exact or release.local:
         return total
     return total + gaussian.sample(noise, release.dimension, log2_scale=LOG2_SCALE)
 
@@ -114,12 +120,12 @@ class Opened:
     @property
     def noise_variance(self) -> float:
         """Variance of the noise in each coordinate of ``total``, assuming honest noise of every share."""
-        return 0.0 if self.release.exact else len(self.signatures) * 4.0**LOG2_SCALE
+        return self.release.noise_variance(len(self.signatures))
 
     def blocks(self) -> NoisySum:
         """Return every block of the release by its full name."""
         return {
-            name: NoisyBlock(self.total[where], gamma, self.noise_variance)
+            name: NoisyBlock(self.total[where], gamma, self.noise_variance, len(self.signatures))
             for name, (where, gamma) in self.release.slices().items()
         }
 

@@ -1,9 +1,10 @@
 """What travels between coordinator and site, as Flower records.
 
-Three questions only. ``query.enrol``: did your officer approve this study on this roster? ``query.step``:
-one step of the private sum, as the protobuf messages of ``protos`` say. ``query.release``, in simulations
-that ask for it by name: your noised share of one planned release, in clear. A refusal is a code and nothing
-else: no free text ever leaves.
+Four questions only. ``query.session``: will you dial in, so that the rounds of this study run over one
+stream? ``query.enrol``: did your officer approve this study on this roster? ``query.step``: one step of the
+private sum, as the protobuf messages of ``protos`` say. ``query.release``, in simulations that ask for it by
+name: your noised share of one planned release, in clear. A refusal is a code and nothing else: no free text
+ever leaves.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from fedvalue.errors import MessageInvalid, ReplyInvalid
 from fedvalue.evidence import statements
 
+SESSION = "query.session"
 ENROL = "query.enrol"
 STEP = "query.step"
 RELEASE = "query.release"
@@ -32,6 +34,40 @@ NONCE = re.compile(r"[0-9a-f]{32}")
 
 CODE = re.compile(r"[a-z][a-z_]{1,39}")
 """What a refusal may say: one word of the error tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """Asks a site to dial in. It names no host: a site dials the one of its enrolment, or none.
+
+    Attributes:
+      study_hash: SHA-256 of the study, hexadecimal.
+      roster_hash: SHA-256 of the roster, hexadecimal.
+      nonce: Drawn for this question, 32 hexadecimal digits.
+      session: Its name, 32 hexadecimal digits; a coordinator that was started anew has another one.
+      port: Of the coordinator, 1 to 65535.
+    """
+
+    study_hash: str
+    roster_hash: str
+    nonce: str
+    session: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReply:
+    """A site dials in, and says with which certificate.
+
+    Attributes:
+      site: Site id.
+      certificate: PEM of the TLS certificate that the site made for this session.
+      signature: JSON of the site's signature over nonce, study, roster and certificate.
+    """
+
+    site: str
+    certificate: str
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +184,8 @@ class Refused:
     code: str
 
 
-Request = EnrolRequest | StepRequest | ReleaseRequest
-Reply = EnrolReply | StepReply | ReleaseReply | Refused
+Request = SessionRequest | EnrolRequest | StepRequest | ReleaseRequest
+Reply = SessionReply | EnrolReply | StepReply | ReleaseReply | Refused
 
 
 def commitment(salt: bytes, vector: bytes) -> str:
@@ -173,7 +209,9 @@ def signed_content(request: ReleaseRequest, site: str, salt: bytes, vector: byte
 class Wire:
     """Both directions of the questions."""
 
-    REQUESTS: ClassVar = {ENROL: EnrolRequest, STEP: StepRequest, RELEASE: ReleaseRequest}
+    REQUESTS: ClassVar = {
+        SESSION: SessionRequest, ENROL: EnrolRequest, STEP: StepRequest, RELEASE: ReleaseRequest
+    }  # fmt: skip
 
     @staticmethod
     def pack(message: Request | Reply) -> RecordDict:
@@ -202,7 +240,7 @@ class Wire:
         Raises:
           ReplyInvalid: it is none of the known replies.
         """
-        found = _read(content, (EnrolReply, StepReply, ReleaseReply, Refused))
+        found = _read(content, (SessionReply, EnrolReply, StepReply, ReleaseReply, Refused))
         if not isinstance(found, Reply):
             raise ReplyInvalid("a reply does not parse")
         if isinstance(found, Refused) and CODE.fullmatch(found.code) is None:

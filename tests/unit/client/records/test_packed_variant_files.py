@@ -33,7 +33,7 @@ ROWS = (
     "chr7\t55191822\t.\tT\tG\t50\tPASS\t.\tGT:AD:DP\t0/1:30,10:40\t0/0:50,0:50\n"
     "chr7\t55191900\t.\tA\tC,G\t50\tPASS\tGENE=EGFR;EFFECT=missense_variant\tGT:AD:DP\t./.:.:.\t1|2:0,5,15:20\n"
 )
-EVERYTHING = "SELECT * FROM variant ORDER BY ALL"
+EVERYTHING = "FROM variant ORDER BY ALL"
 
 
 def packed(folder: Path, name: str, text: str = HEADER + ROWS) -> Path:

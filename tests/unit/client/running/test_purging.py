@@ -69,6 +69,7 @@ def test_uninstalling_leaves_ledger_audit_approvals_and_public_keys_and_no_secre
     approvals = {f"studies/{study}/{name}.json" for name in ("approval", "study", "roster")}
     assert files(home) == approvals | {
         "policy.toml", "ledger.sqlite", "audit.jsonl", "keys/officer.pub", "keys/site.pub",
+        "audit.head", "keys/audit.pub", "policy/0001.json",
     }  # fmt: skip
     assert not list(home.folder.rglob("*.pem"))
     assert patients_in(home) == [f"studies/{study}/study.json"]  # the question names the levels of a variable

@@ -6,31 +6,24 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import grpc
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from benchmarks.certificates import Authority
-from fedvalue.client.home import SiteHome
-from fedvalue.client.session import Dialing, Sign, SiteSession
 from fedvalue.errors import FederationError, MessageInvalid, OutputError
 from fedvalue.evidence import statements
-from fedvalue.evidence.chain import verify_chain
 from fedvalue.protos.v1 import session_pb2 as pb
 from fedvalue.protos.v1 import session_pb2_grpc as rpc
 from fedvalue.server.asking import ask
-from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.grids.session_server import SessionServer
 from fedvalue.server.grids.streamed import SessionGrid
 from fedvalue.strategies.secure_aggregation.messages import STEP, Refused, StepReply, StepRequest, Wire
 from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, answers, questions
-from fedvalue.study.file import digest
 from fedvalue.study.signature import sign
 from tests import session_desk
 from tests.agreement import key
-from tests.federation import FIVE, make_hospitals, noon
 from tests.session_desk import STUDY, Port, port, running
 
 LONG = bytes(range(256)) * (3 * PIECE_BYTES // 256) + b"end"
@@ -187,37 +180,6 @@ def test_what_the_stream_does_not_carry_is_refused_before_it_travels() -> None:
 def test_a_port_that_is_taken_is_said() -> None:
     with port() as at, pytest.raises(OutputError, match="cannot be had"):
         SessionServer(f"127.0.0.1:{at.server.port}", at.authority.server())
-
-
-# ---- a whole study ----------------------------------------------------------------------------------
-
-
-def signer(home: SiteHome) -> Sign:
-    return lambda said: sign(said, home.site_key(), "site")
-
-
-def test_a_study_over_sessions_ends_in_evidence_whose_every_link_holds(tmp_path: Path) -> None:
-    hospitals = make_hospitals(tmp_path / "homes", clear_sum=False)
-    signed = sign(statements.study_statement(digest(FIVE)), key("author"), "study")
-    coordinator = Coordinator(
-        study=FIVE, roster=hospitals.roster, key=key("coordinator"), study_signatures=(signed,),
-        simulation=True, wait_seconds=20.0, step_seconds=30.0, clock=noon,
-    )  # fmt: skip
-    authority = Authority.make()
-    with (
-        SessionServer("127.0.0.1:0", authority.server()) as server,
-        hospitals.running() as nodes,
-        SessionGrid(server, digest(FIVE), hospitals.roster) as grid,
-    ):
-        dialing = Dialing(f"localhost:{server.port}", authority.client("any"))
-        sessions = [
-            SiteSession(home.policy.site, digest(FIVE), dialing, nodes[home.policy.site].answer, signer(home))
-            for home in hospitals.homes()
-        ]
-        with running(*sessions):
-            evidence = coordinator.run(grid)
-    verify_chain(evidence, study=FIVE)
-    assert len(evidence.releases[0].answered) == 5
 
 
 # ---- intruders --------------------------------------------------------------------------------------

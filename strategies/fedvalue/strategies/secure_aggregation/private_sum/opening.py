@@ -14,7 +14,6 @@ from fedvalue import errors
 from fedvalue.analyses.analysis import NoisyBlock, NoisySum
 from fedvalue.errors import PolicyForbids, SiteFault, TooFewSites, UnsafeWarning
 from fedvalue.planning.plan import Plan, PlannedRelease
-from fedvalue.privacy.release import LOG2_SCALE
 from fedvalue.protos.v1 import private_sum_pb2 as pb
 from fedvalue.secure_sum.specification import MAX_ROUNDS
 from fedvalue.secure_sum.suite import CryptoSuite
@@ -71,12 +70,12 @@ class PrivatelyOpened:
     @property
     def noise_variance(self) -> float:
         """Variance of the noise in each coordinate of ``total``, assuming honest noise of every survivor."""
-        return 0.0 if self.release.exact else len(self.survivors) * 4.0**LOG2_SCALE
+        return self.release.noise_variance(len(self.survivors))
 
     def blocks(self) -> NoisySum:
         """Return every block of the release by its full name."""
         return {
-            name: NoisyBlock(self.total[where], gamma, self.noise_variance)
+            name: NoisyBlock(self.total[where], gamma, self.noise_variance, len(self.survivors))
             for name, (where, gamma) in self.release.slices().items()
         }
 
@@ -94,6 +93,7 @@ class PrivateSum:
       opened: What has been opened so far, in order.
       counters: Site id to the highest ledger counter of its vectors so far, those of an earlier run too; a
         site whose counter does not grow is left out, because the evidence would not hold.
+      unopened: Label of a release that never opened, to the attempts that each site may have paid for.
     """
 
     plan: Plan
@@ -103,6 +103,7 @@ class PrivateSum:
     suite: CryptoSuite | None = None
     opened: list[PrivatelyOpened] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+    unopened: dict[str, dict[str, int]] = field(default_factory=dict)
     _rounds: PrivateRounds | None = None
 
     def open(self, label: str, public: bytes = b"") -> PrivatelyOpened:
@@ -148,6 +149,7 @@ class PrivateSum:
                 self.opened.append(opened)
                 return opened
             failure = found.failure
+        self.unopened[label] = dict(charged)
         raise failure or TooFewSites("no attempt was allowed", where=label)
 
 

@@ -89,6 +89,19 @@ def request(step: str, payload: bytes) -> Message:
     return message
 
 
+def study_of(step: str, payload: bytes) -> str:
+    """Return the hash of the study that a request names, for logs; empty where it names none."""
+    try:
+        message = request(step, payload)
+    except MessageInvalid:
+        return ""
+    if isinstance(message, pb.KeysRequest):
+        return message.settings.study_hash
+    if isinstance(message, pb.MaskedRequest):
+        return message.specification.settings.study_hash
+    return str(getattr(message, "study_hash", ""))
+
+
 def _require_short(message: Message) -> None:
     """A list of millions of empty entries is short on the wire and fills a site's memory."""
     for field, value in message.ListFields():

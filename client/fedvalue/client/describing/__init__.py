@@ -1,0 +1,1 @@
+"""How good a hospital's records are, said to that hospital alone."""

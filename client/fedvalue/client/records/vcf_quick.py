@@ -1,0 +1,159 @@
+"""The usual line of a VCF, read in one go: one sample, one alternative base, transcripts of VEP in one gene.
+
+Most lines of an annotated file are such lines, and this reads them several times faster than `vcf` does. What
+is not usual in any way is left to `vcf`, so that this changes no result; a test reads the same lines by both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+
+from fedvalue.client.records.actionable import Positions
+from fedvalue.client.records.calls import depth_and_fraction, layout
+from fedvalue.client.records.effects import effect_by_length, short_protein_change
+
+_FORMAT = re.compile(r"Format:\s*([^\"'>]+)")
+_BASE = frozenset("ACGT")
+_PASSING = frozenset(("PASS", ".", ""))
+_CARRIED = frozenset(("0/1", "1/1", "0|1", "1|0", "1|1", "1/0", "1", "./1", "1/."))
+_NOT_CARRIED = frozenset(("0/0", "0|0", "./.", ".|.", "0", "."))
+_MOST_DIGITS = 10
+_MOST_READS = 1_000_000_000
+_RESIDUES = MappingProxyType(
+    {
+        "Ala": "A", "Arg": "R", "Asn": "N", "Asp": "D", "Cys": "C", "Gln": "Q", "Glu": "E", "Gly": "G",
+        "His": "H", "Ile": "I", "Leu": "L", "Lys": "K", "Met": "M", "Phe": "F", "Pro": "P", "Ser": "S",
+        "Thr": "T", "Trp": "W", "Tyr": "Y", "Val": "V",
+    }
+)  # fmt: skip
+
+Quick = Callable[[str], str | None]
+"""From a line to its one row, ``""`` where the sample does not carry the allele, None where it is unusual."""
+
+
+def quick_reader(
+    meta: Sequence[str],
+    samples: Sequence[tuple[str, int]],
+    *,
+    width: int,
+    stem: str,
+    only_passing: bool,
+    lengths: dict[str, int],
+    catalogue: Positions | None,
+) -> Quick | None:
+    """Return the reader of usual lines of a file, None where its lines are of another kind.
+
+    Args:
+      meta: The ``##`` lines.
+      samples: Those that are read, with the position of their column.
+      width: Columns of a line.
+      stem: The file's name without its ending.
+      only_passing: Whether calls that did not pass their filter are left out.
+      lengths: Chromosome, as files write it, to its bases.
+      catalogue: The catalogue on the file's build; a line near one of its places is not usual.
+    """
+    declared = next((line for line in meta if line.startswith("##INFO=<ID=CSQ,")), "")
+    form = _FORMAT.search(declared)
+    if form is None or len(samples) != 1:
+        return None
+    at = {name.strip(): position for position, name in enumerate(form[1].split("|"))}
+    step = len(at) - 1
+    needed = ("Allele", "SYMBOL", "HGVSp", "Consequence")
+    groups = [
+        [(at[name], wanted) for name, wanted in group if name in at]
+        for group in ((("PICK", "1"),), (("CANONICAL", "YES"), ("MANE_SELECT", "")))
+    ]
+    flags = next((group for group in groups if group), [])
+    # the first and the last cell of a transcript share theirs with a neighbor; ALLELE_NUM is looked at by vcf
+    if any(name not in at for name in needed) or at["Allele"] != 0 or step < len(needed) or "ALLELE_NUM" in at:
+        return None
+    if any(at[name] >= step for name in needed) or sum(map(bool, groups)) != 1 or len(flags) != 1:
+        return None
+    gene_at, change_at, term_at = at["SYMBOL"], at["HGVSp"], at["Consequence"]
+    (flag_at, flag), sample, column = flags[0], samples[0][0], samples[0][1]
+    last = flag_at == step
+    near = None if catalogue is None else catalogue.worth_a_look
+
+    def read(line: str) -> str | None:
+        fields = line.split("\t")
+        if len(fields) != width or "\0" in line:
+            return None
+        chromosome, place, reference, base, passed = fields[0], fields[1], fields[3], fields[4], fields[6]
+        if (
+            base not in _BASE
+            or reference not in _BASE
+            or not (place.isdigit() and place.isascii() and len(place) <= _MOST_DIGITS)
+            or (only_passing and passed not in _PASSING)
+        ):
+            return None
+        position = int(place)
+        if position > lengths.get(chromosome, position):
+            return None
+        if near is not None and near(chromosome, position, reference, base):
+            return None
+        info = fields[7]
+        start = 4 if info.startswith("CSQ=") else info.find(";CSQ=") + 5
+        if start == 4 and info[:4] != "CSQ=":
+            return None
+        end = info.find(";", start)
+        text = info[start:] if end < 0 else info[start:end]
+        cells = text.split("|")
+        count, odd = divmod(len(cells) - 1, step)
+        if odd or not count or text.count(",") != count - 1 or cells[0] != base:
+            return None
+        gene, chosen = cells[gene_at], -1
+        for first in range(0, len(cells) - 1, step):
+            if cells[first + gene_at] != gene or (first and not cells[first].endswith("," + base)):
+                return None
+            mark = cells[first + flag_at]
+            if last:
+                mark = mark.partition(",")[0]
+            if mark == flag if flag else mark:
+                if chosen >= 0:
+                    return None
+                chosen = first
+        if chosen < 0 or not gene or gene == ".":
+            return None
+        keys = layout(fields[8])
+        values = fields[column].split(":")
+        gt = keys.gt
+        if gt is None or gt >= len(values):
+            return None
+        genotype = values[gt]
+        if genotype not in _CARRIED:
+            return "" if genotype in _NOT_CARRIED else None
+        term = cells[chosen + term_at]
+        change = cells[chosen + change_at]
+        if "%" in change or "%" in term or "," in term or "," in change:
+            return None
+        if change:
+            head, _, tail = change.rpartition(":p.")
+            old, new, codon = _RESIDUES.get(tail[:3]), _RESIDUES.get(tail[-3:]), tail[3:-3]
+            if old and new and codon.isdigit() and codon.isascii() and head:
+                change = f"p.{old}{codon}{new}"
+            else:
+                change = short_protein_change(change)
+        effect = effect_by_length(term, False) or term
+        depth, fraction = _depth(values, keys.ad, keys.dp) if keys.plain else ("", "")
+        if not depth:
+            depth, fraction = depth_and_fraction(values, keys, 1, [base])
+        return f"{sample}\t{stem}\t{gene}\t{change}\t{effect}\t{genotype}\t{depth}\t{fraction}\t{passed}"
+
+    return read
+
+
+def _depth(values: list[str], ad: int | None, dp: int | None) -> tuple[str, str]:
+    """Return depth and fraction where ``AD`` and ``DP`` are whole numbers, else two empty texts."""
+    if ad is None or dp is None:
+        return "", ""
+    try:
+        kept, _, own = values[ad].partition(",")
+        total = values[dp]
+        whole, reads = int(kept) + int(own), int(own)
+        if kept.isdigit() and own.isdigit() and total.isdigit() and 0 < whole < _MOST_READS > int(total):
+            return str(int(total)), f"{reads / whole:.6g}"
+    except (ValueError, IndexError):
+        pass  # a cell that is none: `depth_and_fraction` looks at them one by one
+    return "", ""

@@ -1,0 +1,56 @@
+"""The site's commands for its records: layouts that come with FedValue, the store's version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedvalue.client.governance.audit import AuditLog
+from fedvalue.client.home import write_atomically
+from fedvalue.client.opening import open_home
+from fedvalue.client.records.layouts import LAYOUTS, layout_text
+from fedvalue.client.records.migrations import migrate as migrate_store
+from fedvalue.client.records.store import FORMAT
+
+Home = Annotated[Path, typer.Argument(help="The site's home folder.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to ``fedvalue site``."""
+    app.command()(layout)
+    app.command()(migrate)
+
+
+def layout(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(LAYOUTS)}.", show_default=False)],
+    encoding: Annotated[str, typer.Option(help="Of the text files: utf-8 or gb18030.")] = "utf-8",
+    out: Annotated[Path | None, typer.Option(help="File for the mapping; default: print it.")] = None,
+) -> None:
+    """Give the mapping file of a layout that many sites share, to be used or to be changed."""
+    text = layout_text(name, encoding=encoding)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_atomically(out, text.encode(), mode=0o644)
+    typer.echo(f"wrote {out}")
+
+
+def migrate(
+    home: Home,
+    to: Annotated[
+        int, typer.Option(min=1, help="Version of the layout; a smaller one is the way back.")
+    ] = FORMAT,
+) -> None:
+    """Lead the site's records to the layout of this version, or back to an older one.
+
+    Loading does it too; this is for records whose files are no longer at hand.
+    """
+    opened = open_home(home)
+    had = migrate_store(opened.records_file, to=to)
+    if had == to:
+        typer.echo(f"the records have layout {to} already")
+        return
+    AuditLog(opened.audit_file, opened.clock).write("records migrated")
+    typer.echo(f"the records had layout {had}, and have layout {to} now")

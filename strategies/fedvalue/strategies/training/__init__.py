@@ -1,0 +1,1 @@
+"""Training over the private sum: models, rounds, and what leaves a site."""

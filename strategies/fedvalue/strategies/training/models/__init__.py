@@ -1,0 +1,1 @@
+"""Models and their clipped gradients: pure functions of parameters and rows, without transport."""
