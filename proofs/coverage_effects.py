@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedvalue.analyses.cohort import BinaryOutcome, Cohort
+from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
 from fedvalue.analyses.effect_terms import evalue
 from fedvalue.analyses.estimate import Stratum
 from proofs.coverage import Drawn, Truth, World
@@ -250,6 +250,14 @@ def _risks(rng: np.random.Generator, n: int) -> Drawn:
     )
 
 
+def _ranked(rng: np.random.Generator, n: int) -> Drawn:
+    """A risk that ranks times, on a grid of months, with people lost at any time."""
+    risk = rng.beta(2.0, 2.0, n)
+    dies, lost = rng.exponential(500.0 / (0.3 + 2 * risk)), rng.uniform(60.0, 1_200.0, n)
+    outcome = SurvivalOutcome(np.zeros(n), np.minimum(dies, lost), (dies <= lost).astype(np.int64))
+    return Drawn(Cohort(n, {}, {"risk": risk}, {}, {"os_zero": outcome}))
+
+
 BINS = 5
 
 
@@ -402,6 +410,28 @@ WORLDS = (
         _observed,
         sizes=(400, 4_000),
         events=0.35,
+    ),
+    World(
+        "model_evaluation",
+        "",
+        'outcome = "response"\nscore = "risk"\nby = ["sex"]\nbins = 5\n'
+        'tiers = { names = ["low", "high"], cuts = [0.4] }',
+        MEASURED,
+        _risks,
+        _observed,
+        sizes=MODEL_SIZES,
+        events=0.35,
+        epsilons=MODEL_EPSILONS,
+    ),
+    World(
+        "model_evaluation",
+        "who is first",
+        'time = "os_zero"\nscore = "risk"\nbins = 8',
+        MEASURED,
+        _ranked,
+        sizes=MODEL_SIZES,
+        events=0.3,
+        epsilons=MODEL_EPSILONS,
     ),
 )
 """Every world of these kinds."""

@@ -252,6 +252,8 @@ def befall(scene: Scene, fault: Fault | None, name: str, *, after: int = 0) -> d
                 break
             outcome = f"{outcome}, then {_outcome(run, status)}"
             time.sleep(REPEAT_SECONDS)
+    if status == 0 and not (run.out / "evidence.json").is_file():
+        broken.append("it is said to have finished, and there is no evidence")
     if "hangs" in outcome:
         broken.append("it hangs")
     if outcome.startswith("without a reason"):

@@ -121,11 +121,12 @@ def question(rng: random.Random, words: Sequence[str]) -> tuple[str, RecordDict]
         payload = mutated(rng, payload)
     if rng.random() < 0.002:
         payload = bytes(OVERSIZED)
+    one, two, three, four = rng.choices(words, k=4)
     some: list[Request] = [
         StepRequest(step, payload),
-        EnrolRequest(*rng.choices(words, k=3)),
-        SessionRequest(*rng.choices(words, k=4), rng.randrange(-5, 70000)),
-        ReleaseRequest(*rng.choices(words, k=3), rng.randrange(-3, 9), rng.choice(words), payload[:50]),
+        EnrolRequest(one, two, three),
+        SessionRequest(one, two, three, four, rng.randrange(-5, 70000)),
+        ReleaseRequest(one, two, three, rng.randrange(-3, 9), four, payload[:50]),
     ]
     request = rng.choice(some)
     content = Wire.pack(request)

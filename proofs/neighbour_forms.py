@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from fedvalue.study.file import parse
 from fedvalue.study.schema import KINDS, Study
+from fedvalue.study.scoring import packed
 
 MEASURED = """
 [study]
@@ -68,6 +71,13 @@ share = DIAGNOSTICS
 TWO_ARMS = 'treatment = "arm"\ntreated = "treated"\ncontrol = "control"\n'
 ADULTS = 'trial = { eligibility = "adults" }'
 IN_TIME = 'trial = { eligibility = "adults", grace = { start = "score", within = "3 months" } }'
+
+COLUMNS = (
+    '{ variable = "age", center = 60.0, scale = 12.0 }, { variable = "egfr", level = "mutated" }, '
+    '{ variable = "egfr", unseen = true }, { variable = "score", unknown = true }'
+)
+LINEAR = packed([(np.array([[0.7, 1.1, -0.3, 0.2]]), np.array([-1.0]))])
+DEEP = packed([(np.full((3, 4), 0.5), np.zeros(3)), (np.full((2, 3), -0.4), np.full(2, -1.0))])
 
 FORMS: Mapping[str, tuple[str, ...]] = {
     "proportion": (
@@ -149,6 +159,19 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     "calibration": (
         'outcome = "response"\nscore = "risk"\nby = ["sex"]',
         'outcome = "control"\nbins = 4\ncoefficients = { intercept = -2, age = 0.02, "egfr=mutated" = 1.5 }',
+    ),
+    "model_evaluation": (
+        (
+            f'outcome = "response"\nmodel = {{ columns = [{COLUMNS}], numbers = "{LINEAR}", reach = 5.0 }}\n'
+            'by = ["sex", "arm"]\ncalendar = "started"\ncells = ["egfr", "arm"]\n'
+            "tiers = { cuts = [0.1, 0.3] }\nbins = 5\nsites = true"
+        ),
+        (
+            f'outcome = "control"\ntime = "os"\nmodel = {{ columns = [{COLUMNS}], hidden = [3], '
+            f'outputs = 2, link = "hazard", numbers = "{DEEP}" }}\ncuts = [0.2, 0.7]'
+        ),
+        'outcome = "response"\nscore = "risk"\ntiers = { shares = [0.5, 0.3, 0.2] }',
+        'time = "os_zero"\ncoefficients = { intercept = -2, age = 0.02 }\nbins = 4',
     ),
     "cross_moments": ('cost = "cost"\neffect = "score"\nby = ["arm"]', 'cost = "cost"\neffect = "response"'),
 }

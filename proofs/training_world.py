@@ -79,8 +79,8 @@ class Law:
         variants = (rng.random((count, GENES * VARIANTS)) < carriers[site]).astype(np.int64)
         predictor = rates[site] + numbers @ slopes + variants @ by_variant
         predictor += sum(effect[coded[:, i]] for i, effect in enumerate(by_level))
-        predictor += 0.35 * (numbers[:, 0] ** 2 - 1) + 0.4 * numbers[:, 1] * numbers[:, 2]
-        predictor += 0.8 * variants[:, 0] * (coded[:, 0] == 1)
+        predictor += 0.2 * (numbers[:, 0] ** 2 - 1) + 0.2 * numbers[:, 1] * numbers[:, 2]
+        predictor += 0.5 * variants[:, 0] * (coded[:, 0] == 1)
         outcome = (rng.random(count) < 1 / (1 + np.exp(-predictor))).astype(np.float64)
         numbers[rng.random(numbers.shape) < UNKNOWN] = np.nan
         variants[site < 2] = -1

@@ -13,6 +13,7 @@ from fedvalue.strategies.secure_aggregation.messages import STEP, Refused, StepR
 
 AT_LEAST = 0.0
 RATIO_AT_MOST = 0.20
+TURNS = 2
 
 
 def measure(folder: Path) -> Row:
@@ -21,9 +22,27 @@ def measure(folder: Path) -> Row:
     Args:
       folder: For ledgers and journals.
     """
-    with sites(folder / "called") as found:
-        called = seconds(found, found.exchange)
-    with sites(folder / "streamed") as found:
+    called = streamed = float("inf")
+    for turn in range(TURNS):  # in turns, and the shorter time: whatever else the machine does only adds
+        with sites(folder / f"called-{turn}") as found:
+            called = min(called, seconds(found, found.exchange))
+        streamed = min(streamed, over_sessions(folder / f"streamed-{turn}"))
+    share = max(0.0, streamed - called) / streamed
+    how = (
+        f"{RELEASES} releases over {SITES} sites with ledgers and journals on disk: seconds over streams, "
+        f"mutual TLS; other: the sites called in threads; the shorter of {TURNS} each; ratio: the share that "
+        f"is transport, at most {RATIO_AT_MOST:g}"
+    )
+    return Row(ours=streamed, other=called, ratio=share, unit="s", how=how)
+
+
+def over_sessions(folder: Path) -> float:
+    """Seconds for the releases over streams.
+
+    Args:
+      folder: For ledgers and journals.
+    """
+    with sites(folder) as found:
         answers = {name: found.node(name) for name in found.protocols}
         with streaming(answers, found.keys) as grid:
             nodes = {site: node for node, site in grid.site_ids().items()}
@@ -35,11 +54,4 @@ def measure(folder: Path) -> Row:
                     said = reply.payload if isinstance(reply, StepReply) else Refused("no_answer")
                     yield names[node], said
 
-            streamed = seconds(found, exchange)
-    share = max(0.0, streamed - called) / streamed
-    how = (
-        f"{RELEASES} releases over {SITES} sites with ledgers and journals on disk: seconds over streams, "
-        f"mutual TLS; other: the sites called in threads; ratio: the share that is transport, at most "
-        f"{RATIO_AT_MOST:g}"
-    )
-    return Row(ours=streamed, other=called, ratio=share, unit="s", how=how)
+            return seconds(found, exchange)

@@ -40,6 +40,7 @@
     │   └── LedgerRolledBack       peers have seen more of the ledger, or another one, than is on the disk
     ├── PrivacyError               a bound, scale or budget that would not protect what it promises
     ├── FederationError            a round
+    │   ├── DictionariesDiffer     sites hold the columns that a training reads in different ways
     │   ├── TooFewSites            fewer sites answered, or stand on the roster, than the study demands
     │   ├── ReplyInvalid           a site's reply does not parse or is not signed by that site
     │   ├── TokenRefused           an enrolment token that was used, has ended, or is another site's
@@ -550,6 +551,12 @@ class FederationError(FedValueError):
 
     code = "federation_error"
     exit_status = 7
+
+
+class DictionariesDiffer(FederationError):
+    """Sites hold the columns that a training reads in different ways; nothing was charged."""
+
+    code = "dictionaries_differ"
 
 
 class TooFewSites(FederationError):

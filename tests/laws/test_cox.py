@@ -156,7 +156,7 @@ def test_hand_worked_two_patients_a_day() -> None:
     assert found.estimates["hazard ratio of arm=b"].value == pytest.approx(root, rel=1e-3)
 
 
-@pytest.mark.parametrize(("patients", "epsilon", "grid"), [(3000, 1.0, "month"), (2000, 3.0, "day")])
+@pytest.mark.parametrize(("patients", "epsilon", "grid"), [(5000, 1.0, "month"), (2000, 3.0, "day")])
 def test_with_noise_intervals_cover_the_planted_hazard_ratios(
     rng: np.random.Generator, patients: int, epsilon: float, grid: str
 ) -> None:

@@ -122,7 +122,7 @@ def test_without_noise_the_concordance_index_is_that_of_lifelines(rng: np.random
     days = np.ceil(rng.exponential(20 / (0.3 + risk)))
     event = (rng.random(n) < 0.7).astype(np.int64)
     # an event and a censoring on one day are a pair for lifelines and a tie for us: nobody shares a day
-    days = np.argsort(np.argsort(days + rng.random(n))) + 1.0
+    days = np.argsort(np.argsort(days + rng.random(n))).astype(np.float64) + 1.0
     grid = Grid("pfs", tuple(float(d) for d in range(n + 1)), delayed=False)
     cohort = Cohort(n, {}, {"risk": risk}, {}, {"pfs": SurvivalOutcome(np.zeros(n), days, event)})
     asked = replace(ONE, outcome="", cuts=tuple(i / 8 for i in range(1, 8)), grid=grid)
@@ -166,6 +166,18 @@ def test_a_small_group_is_not_assessed_and_the_last_quarter_stands_by_itself(
     assert late.lower is not None
     assert late.lower > 1.3
     assert 1.1 < whole.value < 1.5
+
+
+def test_at_a_tiny_budget_figures_are_left_out_and_nothing_breaks(rng: np.random.Generator) -> None:
+    # counts of everybody pass where bins drown: each has noise of its own
+    risk = rng.beta(2, 3, 1200)
+    cohort = patients(risk, (rng.random(1200) < risk).astype(np.int64), egfr=rng.integers(0, 3, 1200))
+    tiers = {"tiers": ("low", "high"), "tier_cuts": (0.5,)}
+    asked = replace(ONE, by=(EGFR,), cells=EGFR, by_site=True, sites=("a", "b", "c"), **tiers)  # type: ignore[arg-type]  # three fields by name
+    for epsilon in (0.02, 0.05, 0.1, 0.2, 0.4) * 12:
+        found = with_noise(asked, cohort, epsilon, rng)
+        for stratum in found.strata:
+            assert stratum.status == "estimated" or not stratum.estimates
 
 
 def test_tiers_by_share_take_the_nearest_released_edges_and_say_so(rng: np.random.Generator) -> None:

@@ -25,7 +25,7 @@ import pytest
 from pydantic import BaseModel
 
 from fedvalue import errors
-from fedvalue.cli import FAULT_STATUS, ROOMS, STOPPED_STATUS, USAGE_STATUS
+from fedvalue.cli import FAULT_STATUS, ROOMS, STOPPED_STATUS, USAGE_STATUS, LazyCommand
 from fedvalue.quiet import quiet_environment
 from fedvalue.study.file import parse
 from fedvalue.study.schema import Study
@@ -193,7 +193,7 @@ def wrong(words: list[str]) -> str:
             inner, rest = command.commands[default], [default, *rest]
         if inner is None:
             return f"{command.name} has no {rest[0]!r}"
-        command, rest = inner, rest[1:]
+        command, rest = inner.room.load() if isinstance(inner, LazyCommand) else inner, rest[1:]
     known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)} | {
         "--help",
         "-h",

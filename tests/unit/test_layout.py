@@ -310,7 +310,9 @@ class Refuse(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Refuse())
 import fedvalue
 for found in pkgutil.walk_packages(fedvalue.__path__, "fedvalue."):
-    importlib.import_module(found.name)
+    # networks need the extra "train", and are imported where something is trained alone
+    if not found.name.startswith("fedvalue.strategies.training.models."):
+        importlib.import_module(found.name)
 """
 
 

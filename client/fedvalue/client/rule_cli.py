@@ -16,10 +16,11 @@ from fedvalue.client.governance.approvals import approve as approve_study
 from fedvalue.client.governance.approvals import countersign as countersign_study
 from fedvalue.client.governance.approvals import examine, require_budget
 from fedvalue.client.governance.approvals import withdraw as withdraw_study
+from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.home import SiteHome
 from fedvalue.client.identity import load_identity, site_roster
 from fedvalue.client.opening import ASK, open_home
-from fedvalue.errors import PolicyForbids, RecordsError, SignatureInvalid
+from fedvalue.errors import FedValueError, PolicyForbids, RecordsError, SignatureInvalid
 from fedvalue.evidence import statements
 from fedvalue.study import file as study_file
 from fedvalue.study.identity.ends import warnings
@@ -121,14 +122,19 @@ def approve(
     (`fedvalue site countersign`), and nothing is answered before.
     """
     opened, read = open_home(home), signed_study(home, study)
-    approval, snapshot = approve_study(
-        opened,
-        read,
-        site_roster(opened, roster),
-        unsafe=(),
-        until=None if until is None else until.date(),
-        partitions=tuple(partition or ()),
-    )
+    try:
+        approval, snapshot = approve_study(
+            opened,
+            read,
+            site_roster(opened, roster),
+            unsafe=(),
+            until=None if until is None else until.date(),
+            partitions=tuple(partition or ()),
+        )
+    except FedValueError as error:
+        log = AuditLog(opened.audit_file, opened.clock)
+        log.write("approval refused", study=study_file.digest(read), code=error.code)
+        raise
     if as_json:
         typer.echo(approval.model_dump_json())
         return

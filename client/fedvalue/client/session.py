@@ -22,10 +22,10 @@ from fedvalue.errors import FedValueError
 from fedvalue.evidence import statements
 from fedvalue.operations.logs import event
 from fedvalue.protos.v1 import session_pb2 as pb
-from fedvalue.protos.v1 import session_pb2_grpc as rpc
 from fedvalue.protos.v1 import site_node_pb2 as node_pb
+from fedvalue.strategies.secure_aggregation.carrying import site_says, to_site
 from fedvalue.strategies.secure_aggregation.fields import apart, content_of
-from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, Parts, answers
+from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, Parts, Piece, pieces
 from fedvalue.study.signature import Signature
 
 LOG = logging.getLogger("fedvalue.session")
@@ -38,6 +38,7 @@ SOON_SECONDS, SOON_WAIT = 20.0, 1.0
 GIVEN_UP_SECONDS = 1800.0
 """Nobody there for so long: the session is over. A coordinator that comes back asks for a new one."""
 
+JOIN = "/fedvalue.protos.v1.Sessions/Join"
 OPTIONS = (
     ("grpc.max_receive_message_length", PIECE_BYTES + 4096),
     ("grpc.keepalive_time_ms", 10_000),
@@ -168,12 +169,15 @@ class SiteSession:
             with grpc.secure_channel(
                 dialing.address, dialing.credentials, options=dialing.options()
             ) as channel:
-                call = rpc.SessionsStub(channel).Join(self._said(outgoing))
+                call = channel.stream_stream(JOIN, site_says, to_site)(self._said(outgoing))
                 with self._lock:
                     self._call = call
                 if self._stop.is_set():
                     call.cancel()  # type: ignore[no-untyped-call]  # gRPC leaves it untyped
                 for message in call:
+                    if isinstance(message, Piece):
+                        self._took(joining, message)
+                        continue
                     kind = message.WhichOneof("said")
                     if kind == "over":
                         return True, message.over.why[:40] or "ended"
@@ -182,9 +186,7 @@ class SiteSession:
                     elif kind == "welcome":
                         joined = True
                     elif kind == "question":
-                        whole = joining.take(message.question)
-                        if whole is not None:
-                            self._asked(*whole)
+                        self._took(joining, message.question)
                     elif kind == "arrived":
                         with self._lock:
                             self._kept.pop(message.arrived.number, None)
@@ -201,6 +203,10 @@ class SiteSession:
         statement = statements.session(nonce=nonce.hex(), study_hash=self._study, site=self._site)
         signed = self._sign(statement)
         return pb.Hello(site=self._site, study_hash=self._study, signature=signed.model_dump_json())
+
+    def _took(self, joining: Joining, piece: Piece | pb.Piece) -> None:
+        if (whole := joining.take(piece)) is not None:
+            self._asked(*whole)
 
     def _asked(self, number: int, parts: Parts) -> None:
         """Answer from what is kept, or work on it; a question under way is answered once it is done."""
@@ -231,7 +237,7 @@ class SiteSession:
             event(LOG, "message without an answer", level=logging.WARNING)
             return (b"",)
 
-    def _said(self, outgoing: queue.Queue[pb.FromSite | int | None]) -> Iterator[pb.FromSite]:
+    def _said(self, outgoing: queue.Queue[pb.FromSite | int | None]) -> Iterator[pb.FromSite | Piece]:
         """What this connection sends: the hello, then answers piece by piece."""
         while (item := outgoing.get()) is not None:
             if isinstance(item, pb.FromSite):
@@ -240,4 +246,4 @@ class SiteSession:
             with self._lock:
                 parts = self._kept.get(item)
             if parts is not None:
-                yield from answers(item, parts)
+                yield from pieces(item, parts)

@@ -99,7 +99,8 @@ class MeansBySite:
         power = (float(second.values[i]) / n.value + 1) / 2
         sampling = max(power - y**2, 1 / n.value) / n.value
         privacy = (first.variance + y**2 * n.noise_variance) / n.value**2
-        value, half = q.middle + q.half * y, Z95 * q.half * math.sqrt(sampling + privacy)
+        half = Z95 * q.half * math.sqrt(sampling + privacy)
+        value = min(max(q.middle + q.half * y, q.low), q.high)  # noise may carry it out of the public range
         mean = Estimate(
             value=value, unit=q.unit, lower=max(q.low, value - half), upper=min(q.high, value + half),
             sampling_variance=q.half**2 * sampling, privacy_variance=q.half**2 * privacy,

@@ -110,10 +110,9 @@ def diagnostics_of(study: Study) -> DiagnosticsOfStudy:
     cohort, measured = study.cohort, study.measured
     by = [name for question in study.analyses for name in getattr(question, "by", ())]
     balance = study.diagnostics.balance or next(iter(by), None)
-    index = cohort.index
-    first = (
-        "a known day of origin" if index.first == "patient" else f"a {index.first} {' '.join(index.codes)}"
-    )
+    first = f"a {cohort.index.what}"
+    if cohort.observable is not None:
+        first += f", insured for {cohort.observable} before"
     criteria = [
         f"{word} {one.kind} {' '.join(one.codes)} within {one.within}"
         for word, listed in (("with", cohort.require), ("without", cohort.exclude))

@@ -69,10 +69,10 @@ def stratum(model: Model, terms: Terms) -> Stratum:
     unsure = not terms.exact and math.sqrt(model.patients_variance) > model.patients / 3
     if unsure:  # nobody may be there: the solution of noise alone is no model
         share = math.sqrt(model.patients_variance) / max(model.patients, 1e-300)
-        remedy = terms.remedy(share if share < 1 / 2 else math.inf, model.patients)
         return Stratum(
-            name=model.name, status="not_estimable", reason="privacy", remedy=remedy, released=released
-        )
+            name=model.name, status="not_estimable", reason="privacy", released=released,
+            remedy=terms.remedy(share if 0 < share < 1 / 2 else math.inf, model.patients),
+        )  # fmt: skip
     if model.patients < least:
         return Stratum(name=model.name, status="below_minimum", reason="sampling", released=released)
     refusal = _refusal(model, terms)

@@ -97,9 +97,10 @@ class CountsByGroup:
         estimates = {"patients": count(n.value, n.noise_variance)}
         if self.columns.by:
             known = float(row[:-1].sum())
+            told = known > (0.0 if terms.exact else 3 * math.sqrt(variance * (width - 1)))
             for column, v in zip(self.columns.names[:-1], row[:-1].tolist(), strict=True):
                 estimates[f"patients with {column}"] = count(v, variance)
-                if known > 0:
+                if told:  # else the shares would be shares of noise
                     estimates[column] = share(v, known, variance, inside=1, cells=width - 1)
             estimates["missing"] = share(float(row[-1]), n.value, variance, inside=1, cells=width)
         return Stratum(name=name, status="estimated", released=stated, estimates=estimates)

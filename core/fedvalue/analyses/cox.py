@@ -1,8 +1,9 @@
 """Cox regression in discrete time, in 8 releases: hazard ratios with both variances.
 
-The first release is a risk table by stratum, which gives a public baseline hazard. Seven more give score and
-curvature of the hazard model of `hazard` at the coefficients so far; `newton` solves for covariates and for
-the baseline's drift together, and the drift is profiled out.
+The first release is a risk table by stratum, which gives the public baseline hazards of `cox_baseline`. Seven
+more give score and curvature of the hazard model of `hazard` at the coefficients so far; `newton` solves for
+covariates and for the baselines' drift together, and the drift is profiled out. Under noise the curvature is
+that of `cox_information`, and there is no table where it, or a drift, is not told from noise.
 
 Estimand: the log hazard ratios of proportional hazards on the endpoint's grid. On a daily grid and without
 noise they are Breslow's to 1e-3, their standard errors to 1 % (the curvature lets the baseline drift as hats
@@ -16,7 +17,7 @@ pharmacoepidemiology. American Journal of Epidemiology 167 (2008) 492-499. See `
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -24,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.analyses import hazard, newton, prefix
-from fedvalue.analyses.analysis import Ask, NoisyBlock, NoisySum, Scaling, SumOf, Terms
-from fedvalue.analyses.coefficients import Model, stratum
+from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
+from fedvalue.analyses.coefficients import TOO_NOISY, Model, stratum
 from fedvalue.analyses.cohort import Cohort
-from fedvalue.analyses.design import Design, unpacked
+from fedvalue.analyses.cox_baseline import hazards_of, knots_of, levels_of, refreshed
+from fedvalue.analyses.cox_information import Curvature
+from fedvalue.analyses.design import Design
 from fedvalue.analyses.estimate import Conclusion, Released
 from fedvalue.analyses.follow_up import FollowUp, exposed_from, follow_up
 from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP
@@ -40,12 +43,17 @@ from fedvalue.privacy.release import Block
 
 Array = NDArray[np.float64]
 ROUNDS = 8
-CURVED = frozenset({2, 3, 4, 8})
+CURVED: Mapping[int, Fraction] = {
+    2: Fraction(2, 3), 3: Fraction(1, 3), 4: Fraction(1, 3), 8: Fraction(1, 6)
+}  # fmt: skip
+"""Rounds with a curvature, and the share of their budget for the observed one: most of it soon."""
+WITHOUT_NOISE = Fraction(1, 40)
+"""Share for what is only used without noise: the predicted curvature and the weighted number at risk."""
 KEPT_FROM = 3
 REFRESHED = frozenset({5, 7})
 """Rounds that also release the number at risk weighted by risk: from it the baseline is taken anew."""
-STEADY = 1 / 20
-"""Largest relative noise of that number with which it is used."""
+UNSTEADY = 3 / 4
+"""Largest noise of one round along the level or slope of a baseline, over what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class CoxModel:
         return len(self._strata), len(self.names), len(self.curves.edges) - 1
 
     def rounds(self) -> tuple[Ask, ...]:
-        """Risk tables, then seven scores at public baselines and coefficients, four with a curvature."""
+        """Risk tables, then seven scores at public baselines and coefficients, four with curvatures."""
         groups, p, k = self._sizes
         (table,) = self.curves.rounds()
         tables = tuple(
@@ -101,13 +109,17 @@ class CoxModel:
         own, shared = hazard.curvature_size(p)
         score = Block("score", groups * HATS + p, 1 + limit**2 * (1 + longest), counting=False)
         curvature = Block("curvature", groups * own + shared, (limit * (1 + longest)) ** 2, counting=False)
+        observed = Block("observed", groups * own + shared, (1 + longest) ** 2, counting=False)
         public = HATS + groups * k + p
         most = Fraction(hazard.MOST_RISK) ** 2
         weighted = Block("weighted", groups * (k + 1), 2 * prefix.bound_squared(k + 1) * most, counting=False)
         shares: dict[int, tuple[tuple[Block, Fraction], ...]]
         shares = {n: ((score, Fraction(1)),) for n in range(2, ROUNDS + 1)}
-        shares |= {n: ((score, Fraction(2, 3)), (curvature, Fraction(1, 3))) for n in CURVED}
-        shares |= {n: ((score, Fraction(9, 10)), (weighted, Fraction(1, 10))) for n in REFRESHED}
+        shares |= {
+            n: ((score, 1 - WITHOUT_NOISE - part), (curvature, WITHOUT_NOISE), (observed, part))
+            for n, part in CURVED.items()
+        }
+        shares |= {n: ((score, 1 - WITHOUT_NOISE), (weighted, WITHOUT_NOISE)) for n in REFRESHED}
         later = (
             Ask(f"round_{n}", tuple(b for b, _ in parts), tuple(w for _, w in parts), public)
             for n, parts in shares.items()
@@ -125,7 +137,7 @@ class CoxModel:
         baselines = [Baseline.of(by_interval, knots) for by_interval in hazards]
         own, _ = hazard.curvature_size(p)
         summed = replace(ask, blocks=tuple(b for b in ask.blocks if b.name != "weighted"))
-        levels, gamma = _levels(scaling.get("weighted", Fraction(1)))
+        levels, gamma = levels_of(scaling.get("weighted", Fraction(1)))
         steps = np.zeros((groups, k + 1), dtype=np.int64)
 
         def rows(part: slice) -> dict[str, Array]:
@@ -141,9 +153,13 @@ class CoxModel:
                 found["score"][at, g * HATS : (g + 1) * HATS] = score[:, :HATS]
                 found["score"][at, groups * HATS :] = score[:, HATS:]
                 if "curvature" in found:
-                    curvature = hazard.curvature_rows(spells) * weights[at, None]
-                    found["curvature"][at, g * own : (g + 1) * own] = curvature[:, :own]
-                    found["curvature"][at, groups * own :] = curvature[:, own:]
+                    for name, curvature in (
+                        ("curvature", hazard.curvature_rows(spells)),
+                        ("observed", hazard.observed_rows(baseline, mine.event, spells)),
+                    ):
+                        curvature *= weights[at, None]
+                        found[name][at, g * own : (g + 1) * own] = curvature[:, :own]
+                        found[name][at, groups * own :] = curvature[:, own:]
                 if len(summed.blocks) < len(ask.blocks):
                     steps[g] += hazard.weighted_steps(spells, weights[at], k, levels)
             return found
@@ -185,15 +201,17 @@ class CoxModel:
 
     def conclude(self, sum_of: SumOf, terms: Terms) -> Conclusion:
         """Search for the coefficients, round by round, and say what they are."""
-        groups, _, _ = self._sizes
+        _, p, _ = self._sizes
         first = sum_of(self.rounds()[0])
         tables = self._tables(first, terms)
         events = sum(float(table.events.sum()) for table in tables)
         counts = first["counts"]
         fitted = None
         if events > 0:
-            search = self._search(sum_of, tables, terms)
-            fitted = newton.finish(search, exact=terms.exact, kept_from=KEPT_FROM, nuisance=groups * HATS)
+            search, unsteady = self._search(sum_of, tables, terms)
+            nuisance = len(search.at) - p
+            fitted = newton.finish(search, exact=terms.exact, kept_from=KEPT_FROM, nuisance=nuisance)
+            fitted = replace(fitted, noise_ratio=max(fitted.noise_ratio, TOO_NOISY / UNSTEADY * unsteady))
         found = stratum(self._model(fitted, counts.values[0], counts.variance), terms)
         released = {
             **found.released,
@@ -208,49 +226,44 @@ class CoxModel:
             strata=(found.model_copy(update={"released": released}),), notes=self._notes(),
         )  # fmt: skip
 
-    def _search(self, sum_of: SumOf, tables: list[RiskTable], terms: Terms) -> newton.Search:
+    def _search(self, sum_of: SumOf, tables: list[RiskTable], terms: Terms) -> tuple[newton.Search, float]:
         """Go through the seven rounds after the first."""
-        asks, (groups, p, _), nuisance = self.rounds()[1:], self._sizes, len(tables) * HATS
-        hazards = np.array([_hazards(table, exact=terms.exact) for table in tables])
-        knots = _knots(hazards, tables)
+        asks, (groups, p, _) = self.rounds()[1:], self._sizes
+        hazards = np.array([hazards_of(table, exact=terms.exact) for table in tables])
+        knots = knots_of(hazards, tables)
         hats = Baseline.of(hazards[0], knots).hats
-        start = np.zeros(nuisance + p)
-        search, anew = newton.begin(start, np.eye(len(start)), 0.0), False
+        events = np.array([table.events for table in tables])
+        known = Curvature.of(hats, events, columns=p, weighted=self.design.row_bound is not None)
+        drift, unsteady = np.eye(groups * HATS), 0.0
+        search, anew = newton.begin(np.zeros(groups * HATS + p), np.eye(groups * HATS + p), 0.0), False
         for ask in asks:
-            at = search.at
-            drift = np.exp(np.clip(at[:nuisance].reshape(groups, HATS) @ hats.T, -20, 20))
-            released = sum_of(ask.given((*knots, *(hazards * drift).ravel(), *at[nuisance:])))
-            search = newton.step(search, self._told(released), sharpen=not anew)
+            own = len(drift.T)
+            moved = np.exp(np.clip((drift @ search.at[:own]).reshape(groups, HATS) @ hats.T, -20, 20))
+            released = sum_of(ask.given((*knots, *(hazards * moved).ravel(), *search.at[own:])))
+            score = released["score"]
+            if ask is asks[0]:
+                drift, unsteady = known.drift(score.variance)
+                own = len(drift.T)
+                search = newton.begin(np.zeros(own + p), np.eye(own + p), 0.0)
+            values = score.values
+            told = Told(
+                np.concatenate([drift.T @ values[: len(drift)], values[len(drift) :]]), score.variance
+            )
+            if "curvature" in released:
+                known, matrix, variance = known.told(released, exact=terms.exact)
+                told = replace(told, curvature=_within(matrix, drift), curvature_variance=variance)
+            search = newton.step(search, told, sharpen=not anew, averaged=not terms.exact)
             anew = False
-            if "weighted" in released:
-                fresh = _refreshed(released["weighted"], tables, terms)
-                if fresh is not None:
-                    hazards, anew = fresh, True
-                    search = replace(search, at=np.concatenate([np.zeros(nuisance), search.at[nuisance:]]))
-        return search
+            if "weighted" in released and terms.exact:
+                hazards, anew = refreshed(released["weighted"], tables), True
+                search = replace(search, at=np.concatenate([np.zeros(own), search.at[own:]]))
+        return search, unsteady
 
     def _tables(self, first: NoisySum, terms: Terms) -> list[RiskTable]:
         """One risk table a stratum."""
         return self.curves.tables(
             {n: first[n] for n in ("at_risk", "events")}, terms.exact, len(self._strata)
         )
-
-    def _told(self, released: NoisySum) -> Told:
-        groups, p, _ = self._sizes
-        score, curvature = released["score"], released.get("curvature")
-        if curvature is None:
-            return Told(score.values, score.variance)
-        own, _ = hazard.curvature_size(p)
-        size, values = groups * HATS + p, curvature.values
-        matrix = np.zeros((size, size))
-        hats = own - HATS * p
-        for g in range(groups):
-            mine, at = values[g * own : (g + 1) * own], slice(g * HATS, (g + 1) * HATS)
-            matrix[at, at] = unpacked(mine[:hats], HATS)
-            matrix[at, groups * HATS :] = mine[hats:].reshape(HATS, p) / math.sqrt(2.0)
-            matrix[groups * HATS :, at] = matrix[at, groups * HATS :].T
-        matrix[groups * HATS :, groups * HATS :] = unpacked(values[groups * own :], p)
-        return Told(score.values, score.variance, matrix, curvature.variance)
 
     def _model(self, fitted: newton.Fitted | None, patients: float, variance: float) -> Model:
         carry = np.eye(len(self.names))
@@ -282,49 +295,11 @@ def _only(cohort: Cohort, counted: NDArray[np.bool_], curves: KaplanMeierByGroup
     return Cohort(len(at), categories, survival=survival)
 
 
-def _levels(gamma: Fraction) -> tuple[int, Fraction]:
-    """Split a scale into levels of a patient's weight, with two thirds of its bits, and the scale of one."""
-    levels = 1 << (2 * int(gamma).bit_length() // 3)
-    return levels, gamma / levels * Fraction(hazard.MOST_RISK)
-
-
-def _refreshed(block: NoisyBlock, tables: list[RiskTable], terms: Terms) -> Array | None:
-    """Hazards from the numbers at risk weighted by risk, or None where those are too noisy to help."""
-    levels, gamma = _levels(block.gamma)
-    weighted = []
-    for row in block.total.reshape(len(tables), -1):
-        steps = prefix.decode(row, gamma) * hazard.MOST_RISK / levels
-        weighted.append(np.cumsum(steps)[:-1])
-    exposed = np.array(weighted)
-    if not terms.exact:
-        running = prefix.noise_to_cells(exposed.shape[1] + 1).cumsum(axis=0)[:-1]
-        sd = math.sqrt(block.variance) * np.sqrt((running**2).sum(axis=1))
-        if np.any(sd > STEADY * np.maximum(exposed, 0.0)):
-            return None
-    return np.array(
-        [_hazards(table, exact=terms.exact, exposed=row) for table, row in zip(tables, exposed, strict=True)]
-    )
-
-
-def _hazards(table: RiskTable, *, exact: bool, exposed: Array | None = None) -> Array:
-    """Hazards by interval; under noise the steps of the cumulative hazard's monotone regression."""
-    exposed = table.exposed if exposed is None else exposed
-    working = exposed > (0 if exact else max(1.0, 0.02 * float(exposed.max(initial=0.0))))
-    hazards = np.where(working, table.events / np.where(working, exposed, 1.0), 0.0)
-    if exact:
-        return np.maximum(hazards, 0.0)
-    from scipy.optimize import isotonic_regression  # every process of a site would pay for its import
-
-    cumulative = isotonic_regression(hazards.cumsum()).x
-    return np.maximum(np.diff(cumulative, prepend=0.0), 0.0)
-
-
-def _knots(hazards: Array, tables: list[RiskTable]) -> Array:
-    """Positions between which equal shares of the expected events fall."""
-    exposed = np.maximum([table.exposed for table in tables], 0.0)
-    expected = (hazards * exposed).sum(axis=0).cumsum()
-    k = len(expected)
-    if expected[-1] <= 0:
-        return np.linspace(0.0, k, HATS)
-    shares = np.concatenate([[0.0], expected]) / expected[-1]
-    return np.interp(np.linspace(0.0, 1.0, HATS), shares, np.arange(k + 1, dtype=np.float64))
+def _within(curvature: Array, drift: Array) -> Array:
+    """The curvature in coordinates of the drifts that are estimated."""
+    size, own = len(curvature), len(drift.T)
+    carry = np.zeros((size, size - len(drift) + own))
+    carry[: len(drift), :own] = drift
+    carry[len(drift) :, own:] = np.eye(size - len(drift))
+    result: Array = carry.T @ curvature @ carry
+    return result

@@ -19,7 +19,7 @@ from fedvalue.analyses.binned import Bins
 from fedvalue.analyses.concordance import Grid, concordance
 from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Series, Stratum
 from fedvalue.analyses.evaluated_cells import Cell, cells, hospitals, tiers
-from fedvalue.analyses.groups import EVERYBODY
+from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP
 from fedvalue.analyses.recalibration import recalibration
 from fedvalue.analyses.score import Z95, Noise, Sampling, ratio, refused
 
@@ -103,7 +103,7 @@ def concluded(design: Design, released: NoisySum, terms: Terms) -> Conclusion:
         at = 0
         for name, names in zip(design.by, design.groups, strict=True):
             for level in names:
-                shown = f"{name} unknown" if level == "unknown" else level
+                shown = f"{name}={UNKNOWN_GROUP}" if level == UNKNOWN_GROUP else level
                 strata.append(_assessed(shown, _group(design, released, "groups", [at]), terms))
                 at += 1
         if design.by:
@@ -129,7 +129,7 @@ def concluded(design: Design, released: NoisySum, terms: Terms) -> Conclusion:
 
 def _group(design: Design, released: NoisySum, part: str, members: list[int]) -> Group:
     many, count = len(members), len(design.cuts) + 1
-    bins, offsets, errors = (released[f"{part}/{name}"] for name in ("bins", "offsets", "errors"))
+    bins, offsets, errors = (released[f"{part}_{name}"] for name in ("bins", "offsets", "errors"))
     by_bin = bins.values.reshape(-1, count, 2)[members].sum(axis=0)
     return Group(
         Cell.of(released, part, members), float(errors.values[members].sum()), errors.variance * many,
@@ -153,8 +153,11 @@ def _assessed(name: str, group: Group, terms: Terms) -> Stratum:
         "observed over predicted": _over(group),
         "observed less predicted": _less(group),
     }
-    acting, everybody = binned.decision_curve(bins)
-    series: dict[str, Series] = {"net benefit": acting, "net benefit of treating everybody": everybody}
+    series: dict[str, Series] = {}
+    # the bins have noise of their own: where it drowns their sum there is no curve, whatever the counts say
+    if bins.patients > max(3 * math.sqrt(2 * len(bins.events) * bins.noise), 1.0):
+        acting, everybody = binned.decision_curve(bins)
+        series = {"net benefit": acting, "net benefit of treating everybody": everybody}
     line = binned.calibration_line(bins, 1.0 if terms.exact else float(terms.min_patients))
     if line is not None:
         series = {"observed by predicted risk": line, **series}
@@ -208,9 +211,9 @@ def _with_concordance(
     strata: list[Stratum], design: Design, grid: Grid, released: NoisySum, terms: Terms
 ) -> list[Stratum]:
     """Add the concordance index to everybody's stratum, which is made where there is none."""
-    exits = released["time/exits"]
+    exits = released["time_exits"]
     shape = (len(design.cuts) + 1, grid.intervals + 1)
-    entries = released["time/entries"] if grid.delayed else None
+    entries = released["time_entries"] if grid.delayed else None
     found = concordance(
         exits.values.reshape(*shape, 2), None if entries is None else entries.values.reshape(shape),
         exits.variance, 0.0 if entries is None else entries.variance,

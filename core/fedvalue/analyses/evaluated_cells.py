@@ -50,7 +50,7 @@ class Cell:
     @classmethod
     def of(cls, released: NoisySum, part: str, members: Sequence[int]) -> Cell:
         """Return the sums of some groups of a partition together."""
-        counts, predicted = released[f"{part}/counts"], released[f"{part}/predicted"]
+        counts, predicted = released[f"{part}_counts"], released[f"{part}_predicted"]
         rows = list(members)
         events, others, left = counts.values.reshape(-1, 3)[rows].sum(axis=0).tolist()
         return cls(
@@ -133,7 +133,9 @@ def tiers(
         middle = total / n.value
         away = bins.middles[part] - middle
         privacy = (offset + 2 * bins.noise * float(away @ away)) / n.value**2
-        spread = max(float(np.maximum(counts[part], 0) @ (means[part] - middle) ** 2) / n.value, 0.0)
+        # between the bins, and within each as if predictions were spread evenly over it
+        squared = (means[part] - middle) ** 2 + bins.half[part] ** 2 / 3
+        spread = float(np.maximum(counts[part], 0) @ squared) / n.value
         estimates["mean prediction"] = _normal(middle, spread / n.value, privacy, "probability", 1.0)
         found.append(Stratum(name=f"tier={name}", status="estimated", released=stated, estimates=estimates))
     return found, note
@@ -156,7 +158,7 @@ def cells(released: NoisySum, names: Sequence[str], terms: Terms) -> list[Stratu
     """
     known = range(len(names) - 1)
     whole = Cell.of(released, "cells", known)
-    squares = released["cells/squares"]
+    squares = released["cells_squares"]
     found = []
     for i in known:
         cell = Cell.of(released, "cells", [i])

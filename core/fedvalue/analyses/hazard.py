@@ -169,6 +169,28 @@ def curvature_rows(parts: list[Spell]) -> Array:
     return curvature
 
 
+def observed_rows(baseline: Baseline, event: NDArray[np.int64], parts: list[Spell]) -> Array:
+    """Return what `curvature_rows` does with ``z z'`` at the event in place of its integral, by patient.
+
+    Where the model holds both have the same mean, at any coefficients: an event is expected as often as the
+    integral says (the compensator of a counting process). This one is at most ``1 + |x|^2`` long, not K times
+    that.
+
+    Args:
+      baseline: Of their stratum.
+      event: Interval of the event, -1 for none, shape ``(n,)``.
+      parts: Their spells.
+    """
+    hats = baseline.hats[np.maximum(event, 0)]
+    n, columns = parts[0].covariates.shape
+    observed = np.zeros((n, sum(curvature_size(columns))))
+    for part in parts:
+        x, one = part.covariates, part.event.astype(np.float64)
+        cross = (hats[:, :, None] * x[:, None, :]).reshape(n, HATS * columns) * np.sqrt(2.0)
+        observed += np.column_stack((packed(hats, one), cross * one[:, None], packed(x, one)))
+    return observed
+
+
 def weighted_steps(parts: list[Spell], weights: Array, intervals: int, levels: int) -> NDArray[np.int64]:
     """Return steps whose running sums are patients' time in each interval times their risk, in whole levels.
 

@@ -105,12 +105,12 @@ class EvaluationOfModel:
         for part, (groups, bound) in self._parts().items():
             for name, weight in WEIGHTS[part].items():
                 width = {"counts": 3, "bins": 2 * self.bins, "offsets": self.bins}.get(name, 1)
-                sizes[f"{part}/{name}"] = (groups * width, bound, weight)
+                sizes[f"{part}_{name}"] = (groups * width, bound, weight)
         if self.grid is not None:
             cells = self.bins * (self.grid.intervals + 1)
-            sizes["time/exits"] = (2 * cells, 1, WEIGHTS["time"]["exits"])
+            sizes["time_exits"] = (2 * cells, 1, WEIGHTS["time"]["exits"])
             if self.grid.delayed:
-                sizes["time/entries"] = (cells, 1, WEIGHTS["time"]["entries"])
+                sizes["time_entries"] = (cells, 1, WEIGHTS["time"]["entries"])
         whole = sum(weight for _, _, weight in sizes.values())
         blocks = tuple(
             Block(name, size, Fraction(bound), counting=name.endswith(("counts", "bins", "exits", "entries")))
@@ -142,9 +142,9 @@ class EvaluationOfModel:
         if self.grid is not None:
             exits, entries = self.grid.cells(cohort, np.where(known, place, -1))
             size = self.bins * (self.grid.intervals + 1)
-            found["time/exits"] = tally.counts(exits, 2 * size, scaling["time/exits"])
+            found["time_exits"] = tally.counts(exits, 2 * size, scaling["time_exits"])
             if self.grid.delayed:
-                found["time/entries"] = tally.counts(entries, size, scaling["time/entries"])
+                found["time_entries"] = tally.counts(entries, size, scaling["time_entries"])
         if not self.outcome:
             return found
         outcome = cohort.binary.get(self.outcome)
@@ -174,7 +174,7 @@ class EvaluationOfModel:
             }
             for name in WEIGHTS[part]:
                 cell, width = cells.get(name, (np.where(inside, group, -1), 1))
-                block = f"{part}/{name}"
+                block = f"{part}_{name}"
                 found[block] = (
                     tally.sums(np.tile(numbers[name], times), cell, size * width, scaling[block])
                     if name in numbers

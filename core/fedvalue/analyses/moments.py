@@ -35,7 +35,7 @@ def chebyshev(y: NDArray[np.float64], k: int) -> NDArray[np.float64]:
             return 8 * y**2 * (y**2 - 1) + 1
 
 
-FIRM = 6.0
+FIRM = 10.0
 """How many times its noise a divisor is before a spread is divided by it."""
 
 SMALLEST = 1e-12
@@ -119,8 +119,8 @@ class Sums:
     def spread_in(self, middle: float, half: float, unit: str) -> dict[str, Estimate]:
         """Return variance, standard deviation and coefficient of variation of ``middle + half y``.
 
-        Nothing where the number of patients has a relative noise above a sixth, and no coefficient of
-        variation where the mean is not three standard errors above 0, and six of its noise: past that the
+        Nothing where the number of patients has a relative noise above a tenth, and no coefficient of
+        variation where the mean is not three standard errors above 0, and ten of its noise: past that the
         noise goes through squares and quotients otherwise than in a straight line, and the intervals would be
         too narrow. Needs all four sums.
         """
@@ -134,7 +134,7 @@ class Sums:
         third = min(max(third, -widest), widest)
         # The variance of a sample variance is this times the squared variance; the last factor makes up for
         # the kurtosis of small skewed samples, which is estimated too low.
-        relative = max(kurtosis - (n - 3) / max(n - 1, 1.0), 0.0) / n * (1 + 4 * kurtosis / n)
+        relative = max(kurtosis - (n - 3) / max(n - 1, 1.0), 0.0) / n * (1 + 10 * kurtosis / n)
         variance = ratio(
             self.variance, 1.0, Noise(noise, 0.0), Sampling(square=relative),
             unit=f"{unit}^2", least=0.0, most=1.0,

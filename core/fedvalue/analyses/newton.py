@@ -102,13 +102,16 @@ def begin(start: Array, curvature: Array, variance: float) -> Search:
     return Search(at, (), (), curvature, variance, lifted(curvature, variance))
 
 
-def step(search: Search, told: Told, *, sharpen: bool = True) -> Search:
+def step(search: Search, told: Told, *, sharpen: bool = True, averaged: bool = False) -> Search:
     """Take one Newton step with what a round told.
 
     Args:
       search: So far.
       told: By the round at ``search.at``.
       sharpen: False where the rounds before and after are not of one function.
+      averaged: True to go on at the mean of the estimates of all rounds after the second so far, whose noise
+        falls from round to round, not at the last one's (Polyak, Juditsky. SIAM Journal on Control and
+        Optimization 30 (1992) 838-855).
     """
     curvature, variance, working = search.curvature, search.curvature_variance, search.working
     if told.curvature is not None:
@@ -120,6 +123,9 @@ def step(search: Search, told: Told, *, sharpen: bool = True) -> Search:
     longest = float(np.abs(move).max(initial=0.0))
     if longest > FARTHEST / 4:
         move = move * (FARTHEST / 4 / longest)
+    elif averaged and search.told[1:]:
+        rounds = ((*search.asked_at, search.at), (*search.told, told))
+        move = _mean_of_rounds(np.linalg.inv(working), *rounds, slice(1, None))[0] - search.at
     return replace(
         search,
         at=np.clip(search.at + move, -FARTHEST, FARTHEST),
@@ -151,29 +157,60 @@ def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) ->
       kept_from: First round whose estimate counts under noise: by then steps are of the size of the noise.
       nuisance: How many coefficients at the front are only there to be profiled out.
     """
-    whole, variance = _information(search, exact=exact)
+    whole, variance = _information(search, last=exact or nuisance > 0)
     inverse = np.linalg.inv(lifted(whole, variance))
     information = whole if nuisance == 0 else np.linalg.inv(inverse[nuisance:, nuisance:])
-    ratio = noise_ratio(information, variance)
+    # lifting hides what is not known at all, so it is judged by what the noise left of it
+    ratio = noise_ratio(information if exact else profiled(whole, variance, nuisance), variance)
     if exact:
         last = (search.at - search.asked_at[-1])[nuisance:]
         nothing = np.zeros_like(information)
         return Fitted(search.at[nuisance:], information, nothing, ratio, 0.0, float(np.abs(last).max()))
+    kept = slice(min(kept_from - 2, len(search.told) - 1), None)  # the first of `told` is round 2
+    mean, estimates, precision = _mean_of_rounds(inverse, search.asked_at, search.told, kept)
     inverse = inverse[nuisance:]
-    estimates = np.array(
-        [at[nuisance:] + inverse @ told.score for at, told in zip(search.asked_at, search.told, strict=True)]
-    )
-    kept = slice(min(kept_from - 2, len(estimates) - 1), None)  # the first of `told` is round 2
-    precision = np.array([1 / told.score_variance for told in search.told])[kept]
-    mean = precision @ estimates[kept] / precision.sum()
     squared = inverse @ inverse.T
+    privacy = squared / precision
+    if nuisance:  # one noisy curvature carries every round's distance from the estimate
+        weights = np.array([1 / told.score_variance for told in search.told])[kept] / precision
+        away = mean - weights @ np.array(search.asked_at)[kept]
+        spread = noise_times(away, variance)
+        covariates = float(away[nuisance:] @ away[nuisance:])
+        # the part of the nuisance alone comes from elsewhere and has no such noise
+        spread[:nuisance, :nuisance] = variance / 2 * covariates * np.eye(nuisance)
+        privacy = privacy + inverse @ spread @ inverse.T
+    mean, estimates = mean[nuisance:], estimates[:, nuisance:]
     one = squared * search.told[-1].score_variance
     apart = estimates[-1] - mean
     # a curvature that noise made indefinite gives no table, but it must not stop the search
     squares = float(apart @ np.linalg.solve(np.linalg.inv(lifted(information, 0.0)) + one, apart))
     restless = math.sqrt(max(squares, 0.0))
     scatter = math.sqrt(max(float(np.trace(one @ information)), 0.0))
-    return Fitted(mean, information, squared / precision.sum(), ratio, scatter, restless)
+    return Fitted(mean, information, privacy, ratio, scatter, restless)
+
+
+def _mean_of_rounds(
+    inverse: Array, asked_at: tuple[Array, ...], told: tuple[Told, ...], kept: slice
+) -> tuple[Array, Array, float]:
+    """The mean of the estimates ``b + H^-1 g`` of some rounds by their precision, they, and the whole of it."""
+    estimates = np.array([at + inverse @ one.score for at, one in zip(asked_at, told, strict=True)])[kept]
+    precision = np.array([1 / one.score_variance for one in told])[kept]
+    return precision @ estimates / precision.sum(), estimates, float(precision.sum())
+
+
+def profiled(curvature: Array, variance: float, nuisance: int) -> Array:
+    """Return what the curvature says of the coefficients behind the nuisance ones, as noisy as it is.
+
+    Args:
+      curvature: H, shape ``(p, p)``.
+      variance: Noise variance of its packed numbers.
+      nuisance: How many coefficients at the front are profiled out.
+    """
+    front, cross = curvature[:nuisance, :nuisance], curvature[nuisance:, :nuisance]
+    if nuisance == 0:
+        return curvature
+    found: Array = curvature[nuisance:, nuisance:] - cross @ np.linalg.inv(lifted(front, variance)) @ cross.T
+    return found
 
 
 def noise_ratio(information: Array, variance: float) -> float:
@@ -192,10 +229,10 @@ def noise_ratio(information: Array, variance: float) -> float:
     return max(math.sqrt(variance), noise_size(len(information), variance) / 3) / float(values[0])
 
 
-def _information(search: Search, *, exact: bool) -> tuple[Array, float]:
-    """The curvature at the end: the last one without noise, else the mean of those after the start."""
+def _information(search: Search, *, last: bool) -> tuple[Array, float]:
+    """The curvature at the end: the last one, or the mean of those after the start."""
     released = [told for told in search.told if told.curvature is not None]
-    if not released or exact:
+    if not released or last:
         return search.curvature, search.curvature_variance
     precision = np.array([1 / told.curvature_variance for told in released])
     curvatures = np.array([told.curvature for told in released])

@@ -39,7 +39,8 @@ class Score:
     """Observed against expected events of G groups.
 
     Attributes:
-      observed: Events, noisy, shape ``(G,)``.
+      observed: Events of the whole horizon, noisy, shape ``(G,)``; those compared end where noise on the
+        number at risk does.
       score: U, events above those expected, corrected to second order, shape ``(G,)``.
       sampling: V, the hypergeometric covariance of U, shape ``(G, G)``.
       privacy: P, the covariance of U that noise adds, shape ``(G, G)``.
@@ -94,7 +95,7 @@ def score(tables: list[RiskTable], intervals: int) -> Score:
         through_risk = -(own * hazard) @ risk
         through_events = own @ told - (own * hazard) @ by_events
         privacy += through_risk @ through_risk.T + through_events @ through_events.T
-        noise[a] = float((told.sum(axis=0) ** 2).sum())
+        noise[a] = float((table.events_noise.sum(axis=0) ** 2).sum())
         variance = (risk**2).sum(axis=1) + (by_events**2).sum(axis=1)
         together = (told * by_events).sum(axis=1)
         # half the second derivatives of d_g - d n_g / n with the noise of group a
@@ -104,7 +105,8 @@ def score(tables: list[RiskTable], intervals: int) -> Score:
             everybody > 1, happened * (everybody - happened) / np.maximum(everybody - 1, 1e-9), 0.0
         )
     sampling = np.diag(share @ spread) - (share * spread) @ share.T
-    return Score(events.sum(axis=1), above.sum(axis=1) - bias, sampling, privacy, noise)
+    observed = np.array([table.events.sum() for table in tables])
+    return Score(observed, above.sum(axis=1) - bias, sampling, privacy, noise)
 
 
 def compared(

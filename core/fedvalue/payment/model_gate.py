@@ -24,7 +24,7 @@ import numpy as np
 
 from fedvalue.analyses.estimate import Conclusion, Estimate, Stratum
 from fedvalue.analyses.evaluated_cells import HETEROGENEITY
-from fedvalue.analyses.groups import EVERYBODY
+from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP
 from fedvalue.errors import EvidenceOfAnother, PaymentError
 from fedvalue.payment.decision import Insufficient, PatientsRemedy, PrivacyRemedy
 from fedvalue.payment.insufficient import Clock
@@ -104,11 +104,13 @@ def gate_of(conclusion: Conclusion, evidence_id: str, terms: GateTerms) -> Gate:
 
 
 def groups_of(conclusion: Conclusion) -> dict[str, Stratum]:
-    """Return the protected groups of an evaluation, by name, those without estimates too."""
+    """Return the protected groups of an evaluation, by name, those without estimates too; not the unknown."""
     return {
         stratum.name: stratum
         for stratum in conclusion.strata
-        if "," not in stratum.name and stratum.name.partition("=")[0] in conclusion.by
+        if "," not in stratum.name
+        and stratum.name.partition("=")[0] in conclusion.by
+        and not stratum.name.endswith(f"={UNKNOWN_GROUP}")
     }
 
 

@@ -30,6 +30,9 @@ MOST_PATIENTS = 1_000_000
 _SPREAD = 4.0
 """Concentration of the Beta distribution of a number inside its clip."""
 
+_NONE = 0.1
+"""Share of patients without any of an amount of money whose clip starts at 0."""
+
 _DELAY = 0.15
 """Mean delay until a genomic report, over the length of follow-up."""
 
@@ -46,6 +49,7 @@ class Assumptions(Part):
       rates: Binary endpoint to its probability.
       means: Numeric variable to its mean, inside its clip.
       medians: Time-to-event endpoint to the median time to its first event.
+      none: Amount of money whose clip starts at 0 to the share of patients with none; left out: a tenth.
     """
 
     patients: int | None = Field(default=None, ge=10, le=MOST_PATIENTS)
@@ -55,6 +59,7 @@ class Assumptions(Part):
     rates: dict[Name, float] = {}
     means: dict[Name, float] = {}
     medians: dict[Name, Duration] = {}
+    none: dict[Name, Annotated[float, Field(ge=0, lt=1)]] = {}
 
     @model_validator(mode="after")
     def _probabilities(self) -> Self:
@@ -92,6 +97,9 @@ class Assumptions(Part):
                 raise ValueError(f"means.{name}: {mean:g} does not lie inside the clip {low:g} to {high:g}")
         for name in self.medians:
             measured.time_to_event(name, "medians")
+        for name in self.none:
+            if measured.number(name, "none")[0] != 0:
+                raise ValueError(f"none.{name}: an amount of 0 does not lie inside its clip")
 
     def patients_of(self, study: Study, sites: int) -> int:
         """Return how many patients are assumed."""
@@ -152,8 +160,12 @@ def _numbers(
     name: str, variable: Variable, assumed: Assumptions, patients: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     low, high = variable.clip or (0.0, 1.0)
-    middle = (assumed.means.get(name, low + (high - low) / 3) - low) / (high - low)
+    share = assumed.none.get(name, _NONE if variable.claims is not None and low == 0 else 0.0)
+    # the mean is that of everybody, those with none among them
+    middle = min((assumed.means.get(name, low + (high - low) / 3) - low) / (high - low) / (1 - share), 0.99)
     values = low + (high - low) * rng.beta(_SPREAD * middle, _SPREAD * (1 - middle), patients)
+    if share:
+        values = np.where(rng.random(patients) < share, 0.0, values)
     return np.where(rng.random(patients) < assumed.missing, np.nan, values)
 
 

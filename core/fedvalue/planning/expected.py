@@ -3,7 +3,7 @@
 Made-up patients are drawn from public assumptions, every analysis of the study is concluded from their sums
 without noise and a few times with the noise of the plan, and the widths are compared. So each analysis is
 priced by its own interval and refuses by its own rules, whatever kind it is; no hospital is asked, and no
-ledger is charged.
+ledger is charged. Trainings have no interval: what is known of them in advance is in `trainings`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy as np
 
 from fedvalue.analyses.analysis import NoisyBlock, NoisySum
 from fedvalue.analyses.cohort import Cohort
-from fedvalue.analyses.estimate import Conclusion, Estimate, Stratum
+from fedvalue.analyses.estimate import Conclusion, Stratum
+from fedvalue.errors import TooFewSites
+from fedvalue.planning import heads
 from fedvalue.planning.concluding import conclude_all
 from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.privacy.release import LOG2_SCALE
@@ -32,7 +34,7 @@ class Expected:
     Attributes:
       analysis: Label of the analysis.
       group: Name of the group.
-      estimate: The estimate that is looked at: the first with an interval; empty where there is none.
+      estimate: The estimate that is looked at, see `heads`; empty where there is none.
       unit: Of it.
       value: Under the assumptions, without noise.
       without: Width of its 95 % interval without noise, in its unit.
@@ -40,6 +42,7 @@ class Expected:
       sampling: Variance by sampling.
       privacy: Variance by privacy noise; None like ``width``.
       answered: Share of the draws with an answer, between 0 and 1.
+      size: What the width is compared with, where it is not the value's own size; see `heads`.
     """
 
     analysis: str
@@ -52,10 +55,13 @@ class Expected:
     sampling: float
     privacy: float | None
     answered: float
+    size: float | None = None
 
     @property
     def scale(self) -> float:
-        """What the width is compared with: 1 for a probability, else the value's own size."""
+        """What the width is compared with: `size`, or 1 for a probability, else the value's own size."""
+        if self.size is not None:
+            return self.size
         return 1.0 if self.unit == "probability" else abs(self.value)
 
     @property
@@ -99,7 +105,9 @@ def expected(
         _row(whole, stratum, [draw[number] for draw in noisy])
         for number, whole in enumerate(without)
         for stratum in whole.strata
-        if stratum.name != "unknown" and (stratum.status != "estimated" or _head(stratum) is not None)
+        if whole.kind != "training"
+        and stratum.name not in heads.ASIDE
+        and (stratum.status != "estimated" or heads.head(whole.kind, stratum) is not None)
     )
 
 
@@ -108,6 +116,8 @@ def concluded(plan: Plan, cohort: Cohort, rng: np.random.Generator) -> tuple[Con
     spread = 0.0 if plan.exact else plan.thresholds.sites * 4.0**LOG2_SCALE
 
     def opened(release: PlannedRelease, public: bytes) -> NoisySum:
+        if release.drawn is not None:
+            raise TooFewSites("made-up patients train no model", where=release.label)
         total = release.contribution(cohort, public)
         if spread:
             total = total + np.rint(rng.normal(0.0, math.sqrt(spread), len(total))).astype(np.int64)
@@ -119,7 +129,7 @@ def concluded(plan: Plan, cohort: Cohort, rng: np.random.Generator) -> tuple[Con
 
 
 def _row(whole: Conclusion, stratum: Stratum, draws: list[Conclusion]) -> Expected:
-    head = _head(stratum)
+    head = heads.head(whole.kind, stratum)
     if head is None:
         return Expected(whole.label, stratum.name, "", "", 0.0, 0.0, None, 0.0, None, 0.0)
     name, known = head
@@ -130,26 +140,12 @@ def _row(whole: Conclusion, stratum: Stratum, draws: list[Conclusion]) -> Expect
         if other.name == stratum.name
         and other.status == "estimated"
         and (estimate := other.estimates.get(name)) is not None
-        and _width(estimate) is not None
+        and heads.width(estimate) is not None
     ]
-    widths = [width for estimate in found if (width := _width(estimate)) is not None]
+    widths = [width for estimate in found if (width := heads.width(estimate)) is not None]
     return Expected(
-        whole.label, stratum.name, name, known.unit, known.value, _width(known) or 0.0,
+        whole.label, stratum.name, name, known.unit, known.value, heads.width(known) or 0.0,
         median(widths) if widths else None, known.sampling_variance,
         median(estimate.privacy_variance for estimate in found) if found else None,
-        len(found) / max(len(draws), 1),
+        len(found) / max(len(draws), 1), heads.size(whole, known),
     )  # fmt: skip
-
-
-def _head(stratum: Stratum) -> tuple[str, Estimate] | None:
-    """The first estimate with an interval of some width."""
-    for name, estimate in stratum.estimates.items():
-        if _width(estimate):
-            return name, estimate
-    return None
-
-
-def _width(estimate: Estimate) -> float | None:
-    if estimate.lower is None or estimate.upper is None:
-        return None
-    return estimate.upper - estimate.lower

@@ -17,6 +17,7 @@ from fedvalue.planning.expected import Expected, expected
 from fedvalue.planning.plan import Plan, plan_on, shares_of
 from fedvalue.planning.programme import Reviews, reviews
 from fedvalue.planning.split import Need, Split, best_split, needs
+from fedvalue.planning.trainings import TrainingProspect, trainings_of
 from fedvalue.privacy.accounting import rho_units_for
 from fedvalue.secure_sum.thresholds import Thresholds
 from fedvalue.study.schema import Study
@@ -70,6 +71,7 @@ class Prospect:
       unanswered: What the study's epsilon does not answer.
       split: The best split; None where there is nothing to split.
       reviews: The programme of yearly reviews; None if it was not asked for.
+      trainings: Noise and price of each training.
     """
 
     study: str
@@ -84,6 +86,7 @@ class Prospect:
     unanswered: tuple[Unanswered, ...]
     split: Split | None
     reviews: Reviews | None
+    trainings: tuple[TrainingProspect, ...] = ()
 
     @property
     def own(self) -> tuple[Expected, ...]:
@@ -128,6 +131,7 @@ def prospect(
         EPOCH_TRIPS + RELEASE_TRIPS * len(own.releases), shares, at, _unanswered(study, at),
         _split(study, shares, at, own),
         None if years is None else reviews(own.rho_units, study.privacy.delta, partition_epsilon, years),
+        trainings_of(own, patients),
     )  # fmt: skip
 
 
@@ -163,9 +167,13 @@ def _unanswered(study: Study, at: Mapping[float, tuple[Expected, ...]]) -> tuple
 def _split(
     study: Study, shares: Mapping[str, float], at: Mapping[float, tuple[Expected, ...]], own: Plan
 ) -> Split | None:
-    """Split what the analyses have; the share of the diagnostics stays what it is."""
-    asked = [analysis.label for analysis, _ in zip(own.analyses, study.analyses, strict=False)]
-    whole = sum(shares[label] for label in asked)
+    """Split what the analyses have; the shares of trainings and diagnostics stay what they are."""
+    asked = [
+        analysis.label
+        for analysis, question in zip(own.analyses, study.analyses, strict=False)
+        if question.kind != "training"
+    ]
+    whole = sum(shares[label] for label in asked) or 1.0
     parts = {label: shares[label] / whole for label in asked}
     rho = rho_units_for(study.privacy.epsilon, study.privacy.delta)
     found: dict[tuple[str, str], Need] = {}

@@ -8,7 +8,8 @@ from typing import Any
 from fedvalue.planning.plan import Plan, PlannedRelease, shares_of
 from fedvalue.planning.promises import Adversary, Promise, three_promises
 from fedvalue.privacy import accounting
-from fedvalue.privacy.release import LOG2_SCALE, RHO_UNIT
+from fedvalue.privacy.release import RHO_UNIT
+from fedvalue.study.index import Index
 from fedvalue.study.schema import Study
 
 WHO_COORDINATES = (
@@ -113,7 +114,7 @@ def _blocks(release: PlannedRelease, sites: int) -> list[dict[str, Any]]:
             "numbers": block.dimension,
             "one_patient_moves_at_most": math.sqrt(block.bound_squared),
             "rho": float(block.rho_units * RHO_UNIT),
-            "noise_sd": 0.0 if release.exact else math.sqrt(sites) * 2**LOG2_SCALE / float(gamma),
+            "noise_sd": math.sqrt(release.noise_variance(sites)) / float(gamma),
         }
         for block, gamma in zip(release.blocks, release.scales.gammas, strict=True)
     ]
@@ -149,8 +150,8 @@ def in_words(study: Study, plan: Plan, *, clear_sum: bool = False) -> str:
         f"  {_leaves_in_words(facts)}",
         *(
             f"  {line}"
-            for release in facts["releases"]
-            for line in _release_in_words(release, exact=plan.exact)
+            for first, last in _runs(plan)
+            for line in _release_in_words(facts["releases"][first], plan, first, last)
         ),
         "",
         "At what price",
@@ -171,7 +172,12 @@ def cohort_in_words(study: Study) -> list[str]:
     whom = (
         "Every patient of the patients table, from the day of origin."
         if index.first == "patient"
-        else f"Patients from their first {index.first} record with {', '.join(index.codes)}."
+        else f"Patients from their {_event_in_words(index)}."
+    )
+    insured = (
+        []
+        if study.cohort.observable is None
+        else [f"Only those insured without a break for {study.cohort.observable} before that day."]
     )
     ways = (("who must have", study.cohort.require), ("who must not have", study.cohort.exclude))
     criteria = (
@@ -179,7 +185,15 @@ def cohort_in_words(study: Study) -> list[str]:
         for way, found in ways
         for one in found
     )
-    return [whom, *criteria]
+    return [whom, *insured, *criteria]
+
+
+def _event_in_words(index: Index) -> str:
+    coded = ", ".join(index.codes)
+    if index.first == "line":
+        return f"line of therapy {index.number}" + (f" with {coded}" if coded else "")
+    washout = "" if index.washout is None else f" after {index.washout} without one"
+    return f"first {index.first} record with {coded}{washout}"
 
 
 def _federation_in_words(facts: dict[str, Any]) -> str:
@@ -189,16 +203,47 @@ def _federation_in_words(facts: dict[str, Any]) -> str:
     )
 
 
-def _release_in_words(release: dict[str, Any], *, exact: bool) -> list[str]:
-    noise = "WITHOUT noise" if exact else "each with noise"
+def _runs(plan: Plan) -> list[tuple[int, int]]:
+    """Return first and last place of releases that follow each other and are rounds of one training."""
+    found: list[tuple[int, int]] = []
+    for place, release in enumerate(plan.releases):
+        before = plan.releases[found[-1][1]] if found else None
+        alike = (
+            before is not None
+            and release.drawn is not None
+            and before.drawn == release.drawn
+            and before.parts[0].analysis.label == release.parts[0].analysis.label
+        )
+        found = [*found[:-1], (found[-1][0], place)] if alike else [*found, (place, place)]
+    return found
+
+
+def _release_in_words(release: dict[str, Any], plan: Plan, first: int, last: int) -> list[str]:
+    noise = "WITHOUT noise" if plan.exact else "each with noise"
+    if plan.releases[first].local:
+        noise = "WITHOUT noise" if plan.exact else "each with the noise of its hospital's own steps"
+    moved = _moved(plan.releases[first])
+    label = (
+        release["label"]
+        if first == last
+        else f"{release['label']} to {plan.releases[last].label}, one a round"
+    )
     return [
-        f"{release['label']}: {release['numbers']} numbers, {noise}:",
+        f"{label}: {release['numbers']} numbers, {noise}:",
         *(
-            f"  {b['name']}: {b['numbers']} numbers; one patient moves them by at most "
-            f"{b['one_patient_moves_at_most']:.3g}, noise of the total +-{b['noise_sd']:.3g}"
+            f"  {b['name']}: {b['numbers']} numbers; one patient moves {moved} by at most "
+            f"{b['one_patient_moves_at_most']:.3g}{_noise_of(b['noise_sd'])}"
             for b in release["blocks"]
         ),
     ]
+
+
+def _moved(release: PlannedRelease) -> str:
+    return "the sum of one step" if release.local else "them"
+
+
+def _noise_of(deviation: float) -> str:
+    return f", noise of the total +-{deviation:.3g}" if deviation else ""
 
 
 def _leaves_in_words(facts: dict[str, Any]) -> str:

@@ -41,6 +41,8 @@ class Approval(Part):
       unsafe: What was approved although it lowers protection: ``clear_sum``, ``no_noise``, ``simulation``.
       day: Day of the approval.
       until: Last day on which the site answers under it; None: the study's last.
+      dictionary: Digest of the names and types of the columns that the study's trainings read at this site;
+        None where it trains nothing.
       signature: The officer's signature over all of it.
       second: A second person's signature over the same, where the site's policy asks for four eyes.
     """
@@ -55,6 +57,9 @@ class Approval(Part):
     unsafe: tuple[str, ...] = Field(default=(), strict=False)
     day: date
     until: date | None = Field(default=None, exclude_if=lambda value: value is None)
+    dictionary: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", exclude_if=lambda value: value is None
+    )
     signature: Signature | None = None
     second: Signature | None = Field(default=None, exclude_if=lambda value: value is None)
 

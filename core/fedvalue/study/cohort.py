@@ -7,27 +7,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fedvalue.study.model import Code, Level, Line, Name, Part, Window
+from fedvalue.study.index import Index, Lines
+from fedvalue.study.model import Code, Duration, Level, Line, Name, Part, Window
 from fedvalue.study.sources import GRADES, RecordCount, WorstGrade, day_number
 
 
-class Index(Part):
-    """What makes day zero of a patient.
-
-    Attributes:
-      first: ``drug``, ``condition`` or ``procedure``: the day of the first record with one of ``codes``;
-        ``patient``: the day of origin in the patients table (every patient of the table).
-      codes: Codes that count; a trailing ``*`` matches any ending. Empty only for ``patient``.
-    """
-
-    first: Literal["drug", "condition", "procedure", "patient"]
-    codes: tuple[Code, ...] = Field(default=(), strict=False)
-
-    @model_validator(mode="after")
-    def _codes_where_needed(self) -> Self:
-        if (self.first == "patient") != (not self.codes):
-            raise ValueError("codes are required, except with first = 'patient', which takes none")
-        return self
+def _absent(value: object) -> bool:
+    """Tell whether a key was not given: it is then left out of the canonical form, as before it existed."""
+    return value in (None, {}, ())
 
 
 class Criterion(Part):
@@ -63,11 +50,28 @@ class Criterion(Part):
 
 
 class Cohort(Part):
-    """Who is in: an index event, and records required or excluded around it."""
+    """Who is in: an index event, and records required or excluded around it.
+
+    Attributes:
+      index: What makes day zero of a patient.
+      observable: How long a patient must have been insured without a break up to day zero, such as ``365
+        days``. Nothing after day zero can be asked: who will stay is not known on that day.
+      lines: How lines of therapy are told apart, for ``index = { first = "line" }``.
+      require: Records that a patient must have.
+      exclude: Records that a patient must not have.
+    """
 
     index: Index
+    observable: Duration | None = Field(default=None, exclude_if=_absent)
+    lines: Lines | None = Field(default=None, exclude_if=_absent)
     require: tuple[Criterion, ...] = Field(default=(), strict=False)
     exclude: tuple[Criterion, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _lines_of_use(self) -> Self:
+        if self.lines is not None and self.index.first != "line":
+            raise ValueError("lines are read by index = { first = 'line', number = 1 } alone")
+        return self
 
 
 class VariantSource(Part):
@@ -107,11 +111,6 @@ has them as unknown, and the last as not tested: never as wild type.
 """
 
 LARGEST_CLIP = 1e15
-
-
-def _absent(value: object) -> bool:
-    """Tell whether a key was not given: it is then left out of the canonical form, as before it existed."""
-    return value in (None, {}, ())
 
 
 def _headed(levels: tuple[str, ...], head: tuple[str, ...]) -> bool:

@@ -12,6 +12,7 @@ for streaming rounds, ``host:port`` or ``host:first-last``; empty for Flower's o
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from flwr.app import Context
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from fedvalue.errors import FederationError, SignatureInvalid
 from fedvalue.evidence import statements
+from fedvalue.evidence.package import EvidencePackage
 from fedvalue.operations import logs
 from fedvalue.planning.plan import make_plan
 from fedvalue.server.coordinator import Coordinator
@@ -32,6 +34,7 @@ from fedvalue.study import file as study_file
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.trust import Trust, load_trust
 from fedvalue.study.keys import load_key, make_key
+from fedvalue.study.schema import Study as StudyFile
 from fedvalue.study.signature import Signature, verify
 
 SYSLOG = "FEDVALUE_SYSLOG"
@@ -69,7 +72,10 @@ def _run(grid: Grid, settings: dict[str, str]) -> None:
     with streaming(
         grid, _streamed(coordinator, trust), settings.get("sessions", ""), office, _line
     ) as chosen:
-        evidence = run_watched(coordinator, chosen, out)
+        run_watched(coordinator, chosen, out, partial(_keep, settings, study, out))
+
+
+def _keep(settings: dict[str, str], study: StudyFile, out: Path, evidence: EvidencePackage) -> None:
     standards = Path(settings["standards"]) if settings.get("standards") else None
     results = write_results(study, evidence, out, key=None, standards=standards, now=evidence.created)
     for path in results.files:

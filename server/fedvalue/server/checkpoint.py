@@ -1,22 +1,26 @@
 """What a coordinator keeps of each opened release: a study that is killed goes on, and pays nothing twice.
 
-A release is written before the next one is asked, whole or not at all. It is believed again only if it is of
-this study, roster and plan and its transcript still holds: whoever changes the folder gains nothing.
+A release is written before the next one is asked, whole or not at all, and signed by the coordinator. It is
+believed again only if this coordinator signed it, it is of this study, roster and plan, and its transcript
+still holds: whoever changes the folder gains nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 from pydantic import Field
 
 from fedvalue.analyses.analysis import NoisyBlock, NoisySum
 from fedvalue.analyses.estimate import Value
-from fedvalue.errors import EvidenceError, FedValueError, OutputError
+from fedvalue.errors import EvidenceError, FedValueError, OutputError, SignatureInvalid
 from fedvalue.evidence import documents
 from fedvalue.evidence.opened import public_numbers
 from fedvalue.evidence.package import ReleaseRecord
@@ -25,8 +29,10 @@ from fedvalue.planning.plan import Plan, PlannedRelease
 from fedvalue.planning.terms import membership_of
 from fedvalue.study.approval import Approval
 from fedvalue.study.roster import Roster
+from fedvalue.study.signature import Signature, public_hex, sign, verify
 
 FOLDER = "checkpoint"
+ROLE = "coordinator"
 
 
 class Kept(Value):
@@ -38,6 +44,7 @@ class Kept(Value):
       record: As the evidence will hold it.
       charged: Site id to the attempts that its ledger may have been debited for.
       approvals: Of the officers whose sites took part, so that the evidence can show them.
+      signature: The coordinator's, over all of it; the record holds the digest of the sum.
     """
 
     study_hash: str
@@ -45,6 +52,33 @@ class Kept(Value):
     record: ReleaseRecord
     charged: dict[str, int] = Field(default_factory=dict)
     approvals: tuple[Approval, ...] = ()
+    signature: Signature | None = None
+
+    def content(self) -> dict[str, str]:
+        """Return what is signed."""
+        whole = self.model_dump(mode="json", exclude={"signature"})
+        return {"checkpoint": hashlib.sha256(rfc8785.dumps(whole)).hexdigest()}
+
+    def signed(self, key: Ed25519PrivateKey) -> Kept:
+        """Return it with the coordinator's signature."""
+        return self.model_copy(update={"signature": sign(self.content(), key, ROLE)})
+
+    def require_signed(self, public_key: str, *, where: str) -> None:
+        """Check that the coordinator with this key signed it.
+
+        Raises:
+          EvidenceError: unsigned, changed, or signed by another.
+        """
+        try:
+            if self.signature is None or self.signature.role != ROLE:
+                raise SignatureInvalid("it is not signed", where=where)
+            verify(self.content(), self.signature, where=where, public_key=public_key)
+        except SignatureInvalid as error:
+            raise EvidenceError(
+                "the checkpoint is not signed by this coordinator",
+                where=where,
+                do="begin in another folder, or give the key that began there",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +109,11 @@ class Checkpoint:
 
     Attributes:
       folder: Made with the first release.
+      key: The coordinator's; None signs nothing and asks for no signature.
     """
 
     folder: Path
+    key: Ed25519PrivateKey | None = None
 
     def save(self, done: Done) -> None:
         """Keep a release; on the disk when this returns.
@@ -96,7 +132,8 @@ class Checkpoint:
             raise OutputError(
                 f"the checkpoint cannot be written: {error.strerror}", where=str(self.folder)
             ) from error
-        documents.write(done.kept, self.folder / f"{label}.json")
+        kept = done.kept if self.key is None else done.kept.signed(self.key)
+        documents.write(kept, self.folder / f"{label}.json")
 
     def load(self, plan: Plan, roster: Roster) -> Mapping[str, Done]:
         """Return the releases of this plan that were opened before, by label.
@@ -110,6 +147,8 @@ class Checkpoint:
             if not path.is_file():
                 continue
             kept = documents.parse(Kept, documents.read_bytes(path), where=str(path))
+            if self.key is not None:
+                kept.require_signed(public_hex(self.key), where=str(path))
             if (kept.study_hash, kept.roster_hash) != (plan.study_hash, plan.roster_hash):
                 raise EvidenceError(
                     "the checkpoint is of another study or roster",

@@ -17,12 +17,14 @@ from fedvalue.secure_sum.thresholds import thresholds
 from fedvalue.server.dossier_cli import study_dossier
 from fedvalue.server.plan_cli import plan_study
 from fedvalue.server.run_cli import cancel, logs, run_study, status
+from fedvalue.study import circe
 from fedvalue.study import file as study_file
 from fedvalue.study.identity.clock import present
 from fedvalue.study.identity.trust import load_trust
 from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.roster import Roster, load_roster
 from fedvalue.study.signature import fingerprint, public_hex, sign
+from fedvalue.study.vocabulary import Vocabulary
 
 study_app = typer.Typer(no_args_is_help=True, help="Check, price, sign and run a study.")
 study_app.command("plan")(plan_study)
@@ -76,6 +78,31 @@ def check(
     typer.echo(
         json.dumps(preview(read, plan), ensure_ascii=False, indent=1) if as_json else in_words(read, plan)
     )
+
+
+@study_app.command()
+def cohort(
+    definition: Annotated[
+        Path, typer.Argument(help="A cohort definition of ATLAS, exported as JSON.", show_default=False)
+    ],
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with CONCEPT.csv and CONCEPT_ANCESTOR.csv, where descendants are asked for."
+        ),
+    ] = None,
+) -> None:
+    """Print the [cohort] of a study from a cohort definition of OHDSI ATLAS.
+
+    What has no counterpart in a study is refused by name; nothing is left out silently.
+    Exit status 2: it does not map, and the message names what.
+    """
+    try:
+        text = definition.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise StudyInvalid("the definition cannot be read", where=str(definition)) from failure
+    below = None if vocabulary is None else Vocabulary(vocabulary).descendants
+    typer.echo(circe.to_toml(circe.cohort_of(text, below)), nl=False)
 
 
 def _roster(path: Path, authority: Path | None, revocations: Path | None) -> Roster:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -116,7 +116,7 @@ class Coordinator:
                 plan,
                 self.roster,
                 timeout=self.step_seconds,
-                checkpoint=self.checkpoint,
+                checkpoint=None if self.checkpoint is None else replace(self.checkpoint, key=self.key),
                 wanted=self.wanted,
             )
         conclusions = conclude_all(with_flower(plan), opened.open, self.progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from flwr.serverapp import Grid
 from pydantic import ValidationError
 
 from fedvalue.errors import (
+    DictionariesDiffer,
     IdentityRefusal,
     ProtocolRefusal,
     ReplyInvalid,
@@ -87,6 +89,7 @@ def enrol(
     Raises:
       IdentityRefusal: the authority's list is past its date, or of another authority.
       TooFewSites: fewer than t sites of the roster said yes.
+      DictionariesDiffer: they hold what a training reads in different ways.
     """
     asked = {node: EnrolRequest(plan.study_hash, plan.roster_hash, secrets.token_hex(16)) for node in nodes}
     if trust is not None:
@@ -115,7 +118,21 @@ def enrol(
             do="ask the hospitals that are missing to run `fedvalue site check` and `site approve`",
         )
     order = [site.id for site in roster.site if site.id in found]
+    _require_one_dictionary([found[site][1] for site in order])
     return Enrolled({s: found[s][0] for s in order}, tuple(found[s][1] for s in order), refusals)
+
+
+def _require_one_dictionary(approvals: list[Approval]) -> None:
+    """Refuse to begin where hospitals hold what a training reads in different ways."""
+    counted = Counter(approval.dictionary for approval in approvals)
+    if len(counted) > 1:
+        usual = counted.most_common(1)[0][0]
+        apart = [approval.site for approval in approvals if approval.dictionary != usual]
+        raise DictionariesDiffer(
+            "the columns that the training reads have other names or types there than at the other hospitals",
+            where=", ".join(apart),
+            do="compare the mapping files, load again and approve again; nothing was charged",
+        )
 
 
 def _checked(

@@ -20,6 +20,7 @@ from fedvalue.planning.plan import make_plan
 from fedvalue.planning.programme import Reviews
 from fedvalue.planning.prospect import Prospect, Unanswered, prospect, widest
 from fedvalue.planning.split import Split
+from fedvalue.planning.trainings import TrainingProspect
 from fedvalue.secure_sum.thresholds import Thresholds, thresholds
 from fedvalue.server.reports import page, sheet
 from fedvalue.server.reports.study_plan import plan_sheet
@@ -140,7 +141,8 @@ def tell(found: Prospect) -> None:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for head in ("analysis", "group", "estimate", "value", "width", "no noise", "power", "answered"):
         table.add_column(head, overflow="fold")
-    for label in found.shares:
+    trained = {training.label for training in found.trainings}
+    for label in (label for label in found.shares if label not in trained):
         rows = [row for row in found.own if row.analysis == label]
         row = widest(found.own, label)
         answered = f"{sum(r.answered >= 0.9 for r in rows)} of {len(rows)}"
@@ -150,12 +152,23 @@ def tell(found: Prospect) -> None:
             table.add_row(label, row.group, row.estimate, *_numbers(row, found.difference), answered)
     console.print(table)
     console.print(_by_epsilon(found))
+    for training in found.trainings:
+        console.print(_training(training))
     for one in found.unanswered:
         console.print(f"not answered at epsilon {found.epsilon:g}: {one.analysis}, {one.group}: {_why(one)}")
     if found.split is not None:
         console.print(_split(found.split, found.shares))
     if found.reviews is not None:
         console.print(_reviews(found.reviews))
+
+
+def _training(found: TrainingProspect) -> str:
+    spent = ", ".join(f"{epsilon:.3g} after {number}" for number, epsilon in found.epsilon.items())
+    return (
+        f"{found.label}: {found.size:,} numbers, up to {found.rounds} rounds, each patient drawn with "
+        f"probability {found.rate:g}. Noise multiplier {found.multiplier:.3g}; noise of a mean gradient "
+        f"+-{found.noise:.3g} of the clip. Epsilon of the study by rounds: {spent}."
+    )
 
 
 def _numbers(row: Expected, difference: float) -> tuple[str, ...]:
@@ -169,7 +182,8 @@ def _by_epsilon(found: Prospect) -> Table:
     table.add_column("analysis", overflow="fold")
     for epsilon in found.at:
         table.add_column(f"{epsilon:g}")
-    for label in found.shares:
+    trained = {training.label for training in found.trainings}
+    for label in (label for label in found.shares if label not in trained):
         shown = [widest(rows, label) for rows in found.at.values()]
         table.add_row(label, *("-" if row is None else f"{row.width or 0:.3g}" for row in shown))
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,7 +45,17 @@ class Watched:
             self.tell("running", text, done=done, releases=total)
 
 
-def run_watched(coordinator: Coordinator, grid: Grid, out: Path) -> EvidencePackage:
+def nothing_more(evidence: EvidencePackage) -> None:
+    """Keep nothing but what the checkpoint holds."""
+    del evidence
+
+
+def run_watched(
+    coordinator: Coordinator,
+    grid: Grid,
+    out: Path,
+    keep: Callable[[EvidencePackage], None] = nothing_more,
+) -> EvidencePackage:
     """Run a study, or go on with one that was begun in ``out``.
 
     Every opened release is kept in ``out/checkpoint`` and is neither asked nor paid again. ``out/state.json``
@@ -54,6 +65,7 @@ def run_watched(coordinator: Coordinator, grid: Grid, out: Path) -> EvidencePack
       coordinator: The run.
       grid: Its sites.
       out: Folder of the run.
+      keep: Writes what follows from the evidence; the study has finished once that is there.
 
     Raises:
       FedValueError: as `Coordinator.run`; the state says so.
@@ -78,6 +90,7 @@ def run_watched(coordinator: Coordinator, grid: Grid, out: Path) -> EvidencePack
         evidence = replace(
             coordinator, progress=progress, checkpoint=checkpoint, wanted=folder.require_wanted
         ).run(grid)
+        keep(evidence)
     except RunInterrupted as error:
         watched.tell("cancelled", error.what)
         raise

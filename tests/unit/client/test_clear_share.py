@@ -427,7 +427,8 @@ def test_the_log_tells_who_asked_and_what_was_said_and_nothing_of_patients(
 ) -> None:
     answered(home, question)
     events = AuditLog(home.audit_file, noon).entries()
-    assert [event["event"] for event in events] == ["loaded", "policy signed", "approved", "released", "answered"]
+    happened = [event["event"] for event in events]
+    assert happened == ["loaded", "policy signed", "approved", "released", "answered"]
     assert set(events[-1]) == {"time", "event", "before", "message", "study"}
 
 

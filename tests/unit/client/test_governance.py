@@ -186,7 +186,8 @@ def test_every_line_of_a_policy_is_in_its_hash() -> None:
         "simulation": True, "answer_every": 2.0, "release_site_values": True, "confirmed": {"x": "ab" * 16},
         "architectures": (), "partitions": {"2027": Budget(epsilon=1.0, delta=1e-6)},
         "populations": (Population(name="lung", codes=("C34*",), epsilon=1.0),),
-        "limits": Limits(releases=1), "caps": Caps(threads=1), "opening": (Opening(start="08:00", until="18:00"),),
+        "limits": Limits(releases=1), "caps": Caps(threads=1),
+        "opening": (Opening(start="08:00", until="18:00"),),
         "people": (Person(name="x", role="audit", key="ab" * 32),), "four_eyes": True, "approval_days": 9,
         "consent": "recorded",
     }  # fmt: skip

@@ -44,3 +44,16 @@ def test_fewer_hospitals_than_the_study_demands_are_refused(
 ) -> None:
     assert main(["study", "plan", str(written), "--sites", "2"]) == 2
     assert "at least 3 hospitals" in capsys.readouterr().err
+
+
+def test_the_page_says_what_is_not_answered_and_what_each_year_spends(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = written.with_name("plan.html")
+    few = ["--patients", "60", "--draws", "2", "--years", "3", "--out", str(page)]
+    assert main(["study", "plan", str(written), *few]) == 0
+    assert "not answered at epsilon" in capsys.readouterr().out
+    drawn = page.read_text(encoding="utf-8")
+    assert "What this epsilon does not answer" in drawn
+    assert "可行的 epsilon" in drawn
+    assert "仍可提问的入组年份数" in drawn

@@ -122,6 +122,8 @@ def test_an_approval_is_the_officers() -> None:
         ("unsafe", ()),
         ("unsafe", ("clear_sum", "no_noise")),
         ("day", date(2026, 3, 2)),
+        ("until", date(2026, 3, 2)),
+        ("dictionary", "ee" * 32),
     ],
 )
 def test_an_approval_binds(field: str, other: object) -> None:
@@ -130,7 +132,10 @@ def test_an_approval_binds(field: str, other: object) -> None:
 
 
 def test_an_approval_binds_every_field_it_has() -> None:
-    assert set(approval().content()) == set(Approval.model_fields) - {"signature"}
+    whole = approval().model_copy(update={"until": date(2026, 3, 2), "dictionary": "ee" * 32})
+    assert set(whole.content()) == set(Approval.model_fields) - {"signature", "second"}
+    # what was approved before these lines existed is signed as it was
+    assert set(approval().content()) == set(whole.content()) - {"until", "dictionary"}
 
 
 def test_an_approval_that_no_officer_signed_is_refused() -> None:

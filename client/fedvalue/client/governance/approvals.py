@@ -36,6 +36,7 @@ from fedvalue.client.governance.versions import (
 from fedvalue.client.governance.withdrawals import counted
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.identity import SiteIdentity, admit, recognise, standing
+from fedvalue.client.records.dictionary import dictionary_of
 from fedvalue.client.records.snapshot import Snapshot, find_snapshot, freeze, read_snapshot, snapshot_path
 from fedvalue.errors import (
     BudgetSpent,
@@ -189,6 +190,7 @@ def approve(
         unsafe=tuple(sorted({*unsafe, SIMULATION} if home.policy.simulation else unsafe)),
         day=home.clock().date(),
         until=last,
+        dictionary=dictionary_of(home.records_file, study, limits=home.policy.machine),
     ).signed(officer)
     write_atomically(folder / FROZEN, note.model_dump_json().encode())
     write_atomically(folder / "study.json", study_file.canonical(study))

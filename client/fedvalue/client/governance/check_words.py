@@ -18,7 +18,8 @@ KINDS_ZH: Mapping[str, str] = {
     "interrupted_time_series": "中断时间序列", "difference_in_differences": "双重差分",
     "log_rank": "对数秩检验", "competing_risks": "竞争风险", "parametric_survival": "参数生存模型",
     "delayed_entry": "延迟入组生存分析", "regression": "回归模型", "cox": "Cox 模型", "by_site": "逐机构数值",
-    "calibration": "校准", "treatment_effect": "治疗效应", "training": "模型训练", "evaluation": "模型评估",
+    "calibration": "校准", "treatment_effect": "治疗效应", "training": "模型训练",
+    "model_evaluation": "模型评估",
 }  # fmt: skip
 """What each kind of analysis is called; a kind that is newer than this table keeps its own name."""
 
@@ -151,7 +152,19 @@ def _question_zh(question: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return "、".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        given = {key: item for key, item in value.items() if item not in (None, [], {})}
+        return "，".join(f"{key} {_value(item)}" for key, item in given.items())
+    return "、".join(map(_value, value)) if isinstance(value, list) else str(value)
+
+
+_UNITS_ZH = {"day": "天", "week": "周", "month": "个月", "year": "年"}
+
+
+def _lasting(duration: str) -> str:
+    """``365 days`` as a Chinese reader writes it."""
+    amount, unit = duration.split()
+    return f"{amount} {_UNITS_ZH[unit.removesuffix('s')]}"
 
 
 def _cohort_zh(checked: Checked) -> list[str]:
@@ -160,8 +173,14 @@ def _cohort_zh(checked: Checked) -> list[str]:
     first = cohort.index.first
     lines = [
         "患者表中的全部患者，自起始日计。" if first == "patient"
+        else f"第 {cohort.index.number} 线治疗（{'、'.join(cohort.index.codes) or '任何药物'}）开始之日为起点。"
+        if first == "line"
         else f"首次{kinds[first]}记录 {'、'.join(cohort.index.codes)} 之日为起点。"
     ]  # fmt: skip
+    if cohort.index.washout is not None:
+        lines.append(f"该记录之前 {_lasting(cohort.index.washout)} 内无同类记录。")
+    if cohort.observable is not None:
+        lines.append(f"起点之前须连续参保 {_lasting(cohort.observable)}。")
     for word, criteria in (("必须有", cohort.require), ("不得有", cohort.exclude)):
         lines += [
             f"{word}{kinds[each.kind]} {'、'.join(each.codes)}，时间窗 {each.within}。" for each in criteria

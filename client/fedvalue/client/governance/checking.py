@@ -75,7 +75,7 @@ class Rehearsal:
       without_consent: Patients of the selection who objected, withdrew, or whose consent is not on record.
       unknown: Patients of the selection whose value is not known, by variable or endpoint.
       vectors: Release to how many numbers were computed from the rows, and then thrown away; releases that
-        need earlier answers are not among them.
+        need earlier answers, or draw patients by chance, are not among them.
     """
 
     steps: tuple[tuple[str, int], ...]
@@ -169,7 +169,7 @@ def rehearse(home: SiteHome, study: Study, plan: Plan) -> Rehearsal:
         vectors={
             release.label: len(release.contribution(frozen.cohort))
             for release in plan.releases
-            if not release.public_size
+            if not release.public_size and release.drawn is None
         },
     )
 

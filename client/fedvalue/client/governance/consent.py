@@ -224,7 +224,8 @@ def _rows(path: Path, file: Iterator[str], today: date) -> Iterator[Word]:
         if not any(cell.strip() for cell in cells):
             continue
         values = [cell.strip() for cell in cells]
-        if len(values) != len(header) or max(map(len, values)) > LONGEST_FIELD or not values[0]:
+        sound = all(len(value) <= LONGEST_FIELD and value.isprintable() for value in values)
+        if len(values) != len(header) or not sound or not values[0]:
             raise SourceUnreadable("the row does not have its columns", where=where, do="mend the row")
         if values[2] not in SAID:
             raise SourceUnreadable(f"said is one of {', '.join(SAID)}", where=where, do="mend the row")

@@ -135,14 +135,18 @@ def export(home: SiteHome, address: str) -> int:
 
 
 def _opened(address: str) -> socket.socket:
-    if address.startswith("/"):
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        made.connect(address)
-        return made
     host, _, port = address.rpartition(":")
-    found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
-    made = socket.socket(found[0], socket.SOCK_DGRAM)
-    made.connect(found[4])
+    if address.startswith("/"):
+        family, where = int(socket.AF_UNIX), tuple[str | int | bytes, ...]()
+    else:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+        family, where = int(found[0]), found[4]
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        made.connect(where or address)
+    except OSError:
+        made.close()
+        raise
     return made
 
 

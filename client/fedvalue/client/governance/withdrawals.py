@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from dataclasses import replace
 from pathlib import Path
 
 from fedvalue.client.governance.audit import AuditLog
@@ -12,7 +11,6 @@ from fedvalue.client.governance.consent import Counts, Register, Word, need_of
 from fedvalue.client.governance.frozen import FROZEN, FrozenNote
 from fedvalue.client.governance.partitions import site_secret
 from fedvalue.client.home import SiteHome, write_atomically
-from fedvalue.client.loading import pseudonyms
 from fedvalue.client.loading import pseudonyms
 from fedvalue.client.records.snapshot import remove_rows, snapshot_path
 from fedvalue.study import file as study_file
@@ -65,10 +63,8 @@ def take_words(home: SiteHome, words: Sequence[Word]) -> Counts:
     names = pseudonyms(home)  # patients speak of themselves by the hospital's ids, rows do not
     if names is not None:
         words = [replace(word, patient_id=names.of(word.patient_id)) for word in words]
-    names = pseudonyms(home)
-    known = words if names is None else [replace(w, patient_id=names.of(w.patient_id)) for w in words]
     with _register(home) as register:
-        register.add(known)
+        register.add(words)
     AuditLog(home.audit_file, home.clock).write("consent recorded")
     with home.locked():  # a release under way is finished first
         with home.ledger() as ledger:

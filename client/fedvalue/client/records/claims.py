@@ -106,7 +106,9 @@ def load_claim_line(
     query.put("code", query.text(table.code, missing=None), blank=True)  # its amount counts without one
     quantity = Value("CAST(NULL AS DOUBLE)")
     query.put(
-        "quantity", quantity if table.quantity is None else query.number(table.quantity, missing=None), blank=True
+        "quantity",
+        quantity if table.quantity is None else query.number(table.quantity, missing=None),
+        blank=True,
     )
     query.put(
         "amount", query.money(table.amount, missing="missing amount", signed=table.negative == "reversal")
@@ -184,7 +186,9 @@ def _amounts(query: RowQuery, table: Claim, action: Value | None) -> None:
     signed = table.nets
     total = query.money(table.total_paid, missing="missing amount", signed=signed)
     # what a void takes back may stand there as less than nothing
-    negative = () if action is None else (("negative amount", f"({action.sql}) <> 'void' AND ({total.sql}) < 0"),)
+    negative = (
+        () if action is None else (("negative amount", f"({action.sql}) <> 'void' AND ({total.sql}) < 0"),)
+    )
     query.put("total_paid", Value(total.sql, (*total.faults, *negative)))
     shares = {
         name: _NO_AMOUNT if cell is None else query.money(cell, missing=None, signed=signed)

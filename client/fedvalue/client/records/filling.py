@@ -92,7 +92,9 @@ class Filling:
             self.connection.execute("CREATE TEMP TABLE was AS SELECT patient_id, origin FROM patient")
         raw = self._read(people, {file.shown for file in self.found[people]})
         # no table is read before every file, so that a file that cannot be read is named first
-        reports = [self._step("patient", lambda: load_patient(self.connection, self.mapping, raw, self.pseudonyms))]
+        reports = [
+            self._step("patient", lambda: load_patient(self.connection, self.mapping, raw, self.pseudonyms))
+        ]
         if not fresh:
             self._compare()
         places = list(self._places())
@@ -143,7 +145,9 @@ class Filling:
             for name in (*CANONICAL[1:], "loaded"):
                 self.connection.execute(f"TRUNCATE {name}")
             self.memory = Memory()
-        self.memory.newcomers = self._any("SELECT 1 FROM patient WHERE patient_id NOT IN (SELECT patient_id FROM was)")
+        self.memory.newcomers = self._any(
+            "SELECT 1 FROM patient WHERE patient_id NOT IN (SELECT patient_id FROM was)"
+        )
 
     def _any(self, sql: str) -> bool:
         return self.connection.execute(f"SELECT EXISTS ({sql})").fetchone() == (True,)  # noqa: S608 (own text)
@@ -185,7 +189,9 @@ class Filling:
         if len(positions) < len(raw.files):
             listed = ", ".join(map(str, positions))
             own = replace(own, table=f"(SELECT * FROM {raw.table} WHERE file IN ({listed}))")  # noqa: S608 (own names)
-        report = load_table(self.connection, place.where, place.table, own, self.mapping.files[place.table.file])
+        report = load_table(
+            self.connection, place.where, place.table, own, self.mapping.files[place.table.file]
+        )
         made = {raw.files[at].file: base + at for at in positions}
         if place.kept and self._collides(place, list(made.values())):
             self._delete([*made.values(), *(entry.source for entry in place.kept.values())])
@@ -237,7 +243,9 @@ class Filling:
             known = {file.file: file for file in self._raws[name].files} if name in self._raws else {}
             for place in places:
                 if place.table.file == name:
-                    known |= {shown: entry.reading for shown, entry in place.kept.items() if shown not in known}
+                    known |= {
+                        shown: entry.reading for shown, entry in place.kept.items() if shown not in known
+                    }
             yield from (known[file.shown] for file in files)
 
     def _unchanged(self) -> Iterator[str]:

@@ -85,7 +85,7 @@ def load_variant(
     query.put("gene", Value(f"upper({gene.sql})", gene.faults))
     query.put("protein_change", _change(query, table.protein_change, as_read=read_here))
     query.put("effect", _effect(query, table.effect, as_read=read_here))
-    _details(query, table)
+    _details(query, table, as_read=read_here)
     staged = query.stage("staged", once="duplicate row")
     report = staged.report(where)
     if report.kept == 0 and any(item.reason == ANOTHER_BUILD for item in report.left_out):
@@ -119,7 +119,7 @@ def _effect(query: RowQuery, cell: Cell | None, *, as_read: bool) -> Value:
     return Value(f"coalesce({effect.sql}, '{UNSPECIFIED}')", effect.faults)
 
 
-def _details(query: RowQuery, table: Variant) -> None:
+def _details(query: RowQuery, table: Variant, *, as_read: bool) -> None:
     """Add significance, genotype, depth, allele fraction and filter; what is wrong with one blanks it."""
     significance = _NO_TEXT
     if table.significance is not None:
@@ -135,6 +135,15 @@ def _details(query: RowQuery, table: Variant) -> None:
     query.put("significance", significance, blank=True)
     for name, cell in (("genotype", table.genotype), ("filter", table.filter)):
         query.put(name, _NO_TEXT if cell is None else query.text(cell, missing=None), blank=True)
+    if as_read and table.alt_depth is None and not any(
+        cell and cell.codes for cell in (table.depth, table.allele_fraction)
+    ):
+        # the reader of VCF writes numbers only
+        for name, kind in (("depth", "BIGINT"), ("allele_fraction", "DOUBLE")):
+            cell = getattr(table, name)
+            sql = "NULL" if cell is None else query.text(cell, missing=None).sql
+            query.put(name, Value(f"TRY_CAST({sql} AS {kind})"))
+        return
     depth = _number(query, table.depth, _MOST_READS)
     query.put("depth", Value(f"CAST(floor({depth.sql}) AS BIGINT)", depth.faults), blank=True)
     fraction = _number(query, table.allele_fraction, 1.0)

@@ -111,7 +111,9 @@ class Memory:
         known = {shown for its, shown in self.earlier if its == recipe}
         if len(kept) == len(files) and known == there:
             return kept
-        together = whole or not by_file(table) or any(_shadowed(self.earlier[recipe, shown]) for shown in known)
+        together = (
+            whole or not by_file(table) or any(_shadowed(self.earlier[recipe, shown]) for shown in known)
+        )
         return {} if together and known else kept
 
     def _misses(self, table: Table, found: Earlier) -> bool:
@@ -136,7 +138,12 @@ def digest_of(path: Path) -> str:
 
 def recipe(table: Table, source: SourceFile) -> str:
     """Return the digest of what the mapping says of a table and of its file, whatever their names there."""
-    said = [READER, type(table).__name__, table.model_dump(mode="json", exclude={"file"}), source.model_dump(mode="json")]
+    said = [
+        READER,
+        type(table).__name__,
+        table.model_dump(mode="json", exclude={"file"}),
+        source.model_dump(mode="json"),
+    ]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

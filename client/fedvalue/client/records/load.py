@@ -127,9 +127,14 @@ def load(
             )
             report = filling.run(fresh=onto is None)
             report = report.model_copy(
-                update={"absent": (*absent, *report.absent), "rows": {name: _rows(connection, name) for name in CANONICAL}}
+                update={
+                    "absent": (*absent, *report.absent),
+                    "rows": {name: _rows(connection, name) for name in CANONICAL},
+                }
             )
-            _meta(connection, mapping, made_of, report, known_by="" if pseudonyms is None else pseudonyms.mark())
+            _meta(
+                connection, mapping, made_of, report, known_by="" if pseudonyms is None else pseudonyms.mark()
+            )
     progress("done", 1, 1)
     return report
 
@@ -222,7 +227,12 @@ def _standing(path: Path, made_of: str, limits: Limits) -> tuple[int | None, Loa
 
 
 def _meta(
-    connection: duckdb.DuckDBPyConnection, mapping: Mapping, made_of: str, report: LoadReport, *, known_by: str
+    connection: duckdb.DuckDBPyConnection,
+    mapping: Mapping,
+    made_of: str,
+    report: LoadReport,
+    *,
+    known_by: str,
 ) -> None:
     fed = {name for where, table in mapping.tables() for name in fed_by(where, table)}
     rows: Sequence[tuple[str, str]] = [

@@ -50,13 +50,17 @@ STEPS = MappingProxyType(
         2: Step(
             up=(
                 "".join(f"ALTER TABLE {name} ADD COLUMN source INTEGER;" for name in _IN_1)
-                + "".join(f"ALTER TABLE claim ADD COLUMN {name} {kind};" for name, kind in _CLAIM_SINCE_2.items())
+                + "".join(
+                    f"ALTER TABLE claim ADD COLUMN {name} {kind};" for name, kind in _CLAIM_SINCE_2.items()
+                )
                 + SINCE_2
             ),
             down=(
                 "".join(f"ALTER TABLE {name} DROP COLUMN source;" for name in _IN_1)
                 + "".join(f"ALTER TABLE claim DROP COLUMN {name};" for name in _CLAIM_SINCE_2)
-                + "".join(f"DROP TABLE {name};" for name in ("claim_line", "enrolment", "vital_status", "loaded"))
+                + "".join(
+                    f"DROP TABLE {name};" for name in ("claim_line", "enrolment", "vital_status", "loaded")
+                )
                 + "DELETE FROM store_meta WHERE key IN ('fingerprint', 'report') "
                 "OR (key = 'table' AND value IN ('claim_line', 'enrolment', 'vital_status'));"
             ),

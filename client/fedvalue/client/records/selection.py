@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from fedvalue.client.records.day_zero import day_zero, tables_read
 from fedvalue.client.records.store import quoted
 from fedvalue.errors import SourceMissing
 from fedvalue.study.cohort import Cohort, Criterion
@@ -40,23 +41,10 @@ def select(connection: duckdb.DuckDBPyConnection, cohort: Cohort) -> tuple[Step,
       SourceMissing: the study asks for records that this site's mapping does not fill.
     """
     steps = [Step("patients in the store", _count(connection, "patient"))]
-    if cohort.index.first == "patient":
-        connection.execute(
-            "CREATE TEMP TABLE step AS SELECT patient_id, origin AS index_day FROM patient "
-            "WHERE origin IS NOT NULL"
-        )
-        steps.append(Step("with a known day of origin", _count(connection, "step")))
-    else:
-        require_tables(connection, (cohort.index.first,), f"the cohort's index ({cohort.index.first})")
-        matches, parameters = code_matches(cohort.index.codes)
-        connection.execute(
-            "CREATE TEMP TABLE step AS SELECT patient_id, min(day) AS index_day "  # noqa: S608 (own names)
-            f"FROM {cohort.index.first} x WHERE {matches} GROUP BY patient_id",
-            parameters,
-        )
-        steps.append(
-            Step(f"with a {cohort.index.first} {' or '.join(cohort.index.codes)}", _count(connection, "step"))
-        )
+    require_tables(connection, tables_read(cohort), f"the cohort's index ({cohort.index.first})")
+    day_zero(connection, cohort, code_matches)
+    observed = "" if cohort.observable is None else f", insured for {cohort.observable} before"
+    steps.append(Step(f"with a {cohort.index.what}{observed}", _count(connection, "step")))
     connection.execute(
         "CREATE TEMP TABLE lost AS SELECT patient_id, 0 AS step FROM patient "
         "WHERE patient_id NOT IN (SELECT patient_id FROM step)"

@@ -103,11 +103,13 @@ def chunks(path: Path, where: str) -> Iterator[bytes]:
 def _decoded(lines: list[bytes], encoding: str, errors: str, top: bool) -> list[str | None]:
     if top and lines[0].startswith(b"\xef\xbb\xbf"):
         lines[0] = lines[0][3:]
-    if max(map(len, lines)) > LONGEST_LINE:
+    whole = b"\n".join(lines)
+    if len(whole) > LONGEST_LINE and max(map(len, lines)) > LONGEST_LINE:
         return [_decoded_line(line, encoding, errors) for line in lines]
     try:
         # Splitting at the byte 0x0A is safe in both encodings: it is never the second byte of a character.
-        return [line.removesuffix("\r") for line in b"\n".join(lines).decode(encoding).split("\n")]
+        text: list[str | None] = [*whole.decode(encoding).split("\n")]
+        return [line and line.removesuffix("\r") for line in text] if b"\r" in whole else text
     except UnicodeDecodeError:
         return [_decoded_line(line, encoding, errors) for line in lines]
 

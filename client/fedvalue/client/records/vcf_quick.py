@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from fedvalue.client.records.actionable import Positions
@@ -66,14 +67,17 @@ def quick_reader(
         for group in ((("PICK", "1"),), (("CANONICAL", "YES"), ("MANE_SELECT", "")))
     ]
     flags = next((group for group in groups if group), [])
-    # the first and the last cell of a transcript share theirs with a neighbor; ALLELE_NUM is looked at by vcf
-    if any(name not in at for name in needed) or at["Allele"] != 0 or step < len(needed) or "ALLELE_NUM" in at:
+    # where ALLELE_NUM is there it decides, not the base
+    if any(name not in at for name in needed) or at["Allele"] != 0 or "ALLELE_NUM" in at:
         return None
-    if any(at[name] >= step for name in needed) or sum(map(bool, groups)) != 1 or len(flags) != 1:
+    if sum(map(bool, groups)) != 1 or len(flags) != 1:
         return None
     gene_at, change_at, term_at = at["SYMBOL"], at["HGVSp"], at["Consequence"]
     (flag_at, flag), sample, column = flags[0], samples[0][0], samples[0][1]
-    last = flag_at == step
+    cut, most = gene_at + 1, max(change_at, term_at) + 1
+    ending = f"|{flag}" if flag and flag_at == step else ""
+    flagged = flag.__eq__ if flag else bool
+    mine = {one: f"{one}|" for one in _BASE}
     near = None if catalogue is None else catalogue.worth_a_look
 
     def read(line: str) -> str | None:
@@ -99,22 +103,22 @@ def quick_reader(
             return None
         end = info.find(";", start)
         text = info[start:] if end < 0 else info[start:end]
-        cells = text.split("|")
-        count, odd = divmod(len(cells) - 1, step)
-        if odd or not count or text.count(",") != count - 1 or cells[0] != base:
+        entries = text.split(",")
+        # of one gene, all of this base, and one of them flagged
+        if entries[0].count("|") != step:
             return None
-        gene, chosen = cells[gene_at], -1
-        for first in range(0, len(cells) - 1, step):
-            if cells[first + gene_at] != gene or (first and not cells[first].endswith("," + base)):
+        gene, chosen = entries[0].split("|", cut)[gene_at], ""
+        if text.count("|") != step * len(entries):
+            return None
+        head = mine[base]
+        for entry in entries:
+            if not entry.startswith(head) or entry.split("|", cut)[gene_at] != gene:
                 return None
-            mark = cells[first + flag_at]
-            if last:
-                mark = mark.partition(",")[0]
-            if mark == flag if flag else mark:
-                if chosen >= 0:
+            if entry.endswith(ending) if ending else flagged(entry.split("|", flag_at + 1)[flag_at]):
+                if chosen:
                     return None
-                chosen = first
-        if chosen < 0 or not gene or gene == ".":
+                chosen = entry
+        if not chosen or chosen.count("|") != step or not gene or gene == ".":
             return None
         keys = layout(fields[8])
         values = fields[column].split(":")
@@ -124,9 +128,9 @@ def quick_reader(
         genotype = values[gt]
         if genotype not in _CARRIED:
             return "" if genotype in _NOT_CARRIED else None
-        term = cells[chosen + term_at]
-        change = cells[chosen + change_at]
-        if "%" in change or "%" in term or "," in term or "," in change:
+        cells = chosen.split("|", most)
+        term, change = cells[term_at], cells[change_at]
+        if "%" in change or "%" in term:
             return None
         if change:
             head, _, tail = change.rpartition(":p.")
@@ -136,24 +140,22 @@ def quick_reader(
             else:
                 change = short_protein_change(change)
         effect = effect_by_length(term, False) or term
-        depth, fraction = _depth(values, keys.ad, keys.dp) if keys.plain else ("", "")
-        if not depth:
-            depth, fraction = depth_and_fraction(values, keys, 1, [base])
+        ad, dp, known = keys.ad, keys.dp, None
+        if keys.plain and ad is not None and dp is not None and max(ad, dp) < len(values):
+            known = _depth(values[ad], values[dp])
+        depth, fraction = known or depth_and_fraction(values, keys, 1, [base])
         return f"{sample}\t{stem}\t{gene}\t{change}\t{effect}\t{genotype}\t{depth}\t{fraction}\t{passed}"
 
     return read
 
 
-def _depth(values: list[str], ad: int | None, dp: int | None) -> tuple[str, str]:
-    """Return depth and fraction where ``AD`` and ``DP`` are whole numbers, else two empty texts."""
-    if ad is None or dp is None:
-        return "", ""
-    try:
-        kept, _, own = values[ad].partition(",")
-        total = values[dp]
-        whole, reads = int(kept) + int(own), int(own)
-        if kept.isdigit() and own.isdigit() and total.isdigit() and 0 < whole < _MOST_READS > int(total):
-            return str(int(total)), f"{reads / whole:.6g}"
-    except (ValueError, IndexError):
-        pass  # a cell that is none: `depth_and_fraction` looks at them one by one
-    return "", ""
+@lru_cache(maxsize=1 << 16)
+def _depth(reads: str, total: str) -> tuple[str, str] | None:
+    """Return depth and fraction where ``AD`` and ``DP`` are whole numbers, None where they are not."""
+    kept, _, own = reads.partition(",")
+    if not (kept + own + total).isascii() or not (kept.isdigit() and own.isdigit() and total.isdigit()):
+        return None
+    if max(len(kept), len(own), len(total)) >= _MOST_DIGITS:
+        return None
+    whole = int(kept) + int(own)
+    return (str(int(total)), f"{int(own) / whole:.6g}") if 0 < whole < _MOST_READS > int(total) else None

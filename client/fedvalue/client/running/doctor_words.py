@@ -100,7 +100,10 @@ TO_DO: Mapping[str, tuple[str, str]] = {
     ),
     "encryption_unknown": ("ask who runs the storage, and note the answer", "请询问存储管理方并记录"),
     "clock_free": ("turn on chrony or systemd-timesyncd", "请启用 chrony 或 systemd-timesyncd"),
-    "clock_off": ("set the clock; papers are refused beyond five minutes", "请校正时钟；超过五分钟将拒绝证书"),
+    "clock_off": (
+        "set the clock; papers are refused beyond five minutes",
+        "请校正时钟；超过五分钟将拒绝证书",
+    ),
     "papers_soon": ("{do}", "处理：{do}"),
     "papers_bad": ("fedvalue site papers shows more", "运行 fedvalue site papers 查看详情"),
     "key_missing": (

@@ -74,7 +74,11 @@ def of_everything(home: SiteHome) -> Removal:
 
 def _stays(name: str, kept: set[str]) -> bool:
     """Tell whether a file is kept; what SQLite lays beside a database belongs to it."""
-    return name in kept or name.startswith(VERSIONS) or any(name.startswith(f"{each}-") for each in kept if each.endswith(".sqlite"))
+    return (
+        name in kept
+        or name.startswith(VERSIONS)
+        or any(name.startswith(f"{each}-") for each in kept if each.endswith(".sqlite"))
+    )
 
 
 def remove(home: SiteHome, what: Removal, *, event: str) -> None:

@@ -60,7 +60,8 @@ def supernode_gave_up(said: Mapping[str, object]) -> bool:
 
     It takes a connection that a proxy or gate closes during the TLS handshake for a wrong certificate.
     """
-    return "Giving up reconnection" in str(said.get("text", ""))
+    text = str(said.get("text", ""))
+    return "Giving up reconnection" in text or "SSL/TLS handshake error detected" in text
 
 
 def supernode_ready(said: Mapping[str, object]) -> bool:

@@ -27,7 +27,7 @@ from fedvalue.study.questions.question import Measured, Question
 
 MOST_FEATURES = 200
 MOST_ROUNDS = 1000
-MOST_WORDS = 4_000_000
+MOST_WORDS = 2_500_000
 """Rounds times parameters: the sums of all rounds are in the evidence, whose file holds so many numbers."""
 
 Rate = Annotated[float, Field(gt=0, le=100)]

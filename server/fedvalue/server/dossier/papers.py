@@ -290,8 +290,8 @@ def _epsilon_sentence(promised: float | None, alone: float | None, delta: float)
     return Phrase(
         "The promise: whoever sees all that is released, and works with as many hospitals as the study "
         "assumes, can change their odds that a given patient was counted by a factor of at most "
-        f"{odds:.3g} (epsilon {promised:.3g}, except with a probability of at most {delta:g}); if all other hospitals collude, "
-        f"epsilon is {alone:.3g}.",
+        f"{odds:.3g} (epsilon {promised:.3g}, except with a probability of at most {delta:g}); if all other "
+        f"hospitals collude, epsilon is {alone:.3g}.",
         "隐私保证：即使看到全部发布结果，并与研究所假定数量的医院合谋，"
         f"推断某位患者是否被计入的几率比最多改变 {odds:.3g} 倍"
         f"（epsilon {promised:.3g}，例外概率不超过 {delta:g}）；若其余医院全部合谋，epsilon 为 {alone:.3g}。",

@@ -18,7 +18,7 @@ from logging import getLogger
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from fedvalue.errors import SiteRepeated
+from fedvalue.errors import RunInterrupted, SiteRepeated
 from fedvalue.operations.logs import event
 from fedvalue.server.grids import wire
 from fedvalue.server.grids.invitation import Dialing, Study
@@ -241,9 +241,12 @@ def _apart(message_ids: Iterable[str]) -> tuple[list[str], list[str]]:
 def invited(flower: Grid, server: SessionServer, pins: Pins, study: Study) -> Iterator[InvitedGrid]:
     """Stream a study for as long as the block lasts."""
     grid = InvitedGrid(flower, server, pins, study)
+    why = "failed"
     try:
         yield grid
-    except BaseException:
-        grid.close("failed")
+        why = "ended"
+    except RunInterrupted:
+        why = "cancelled"
         raise
-    grid.close("ended")
+    finally:
+        grid.close(why)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fedvalue.protos.v1 import session_pb2 as pb
-from fedvalue.strategies.secure_aggregation.pieces import Parts, questions
+from fedvalue.strategies.secure_aggregation.pieces import Parts, Piece, pieces
 
 TICK = 0.5
 """Seconds after which a connection that has nothing to send looks whether it is still wanted."""
@@ -112,34 +112,36 @@ class Session:
             self._changed.notify_all()
             return self._connection
 
-    def outgoing(self, connection: int, alive: Callable[[], bool]) -> Iterator[pb.ToSite]:
+    def left(self, connection: int) -> None:
+        """Note that a connection has ended; one that another has replaced counts no more."""
+        with self._changed:
+            if self._connection == connection:
+                self._away_since = time.monotonic()
+                self._changed.notify_all()
+
+    def outgoing(self, connection: int, alive: Callable[[], bool]) -> Iterator[pb.ToSite | Piece]:
         """Yield what this connection is to send, until it is over or another one has taken its place.
 
         Args:
           connection: What `connect` returned.
           alive: False once the other end is gone.
         """
-        try:
-            while alive():
-                with self._changed:
-                    self._changed.wait_for(lambda: self._due(connection), TICK)
-                    if self._connection != connection:
-                        return
-                    if self._over:
-                        yield pb.ToSite(over=pb.Over(why=self._over))
-                        return
-                    if not self._to_send:
-                        continue
-                    item = self._to_send.popleft()
-                    question = self._open.get(item) if isinstance(item, int) else None
-                if isinstance(item, pb.ToSite):
-                    yield item
-                elif question is not None and time.monotonic() < question.until:
-                    yield from questions(item, question.parts)
-        finally:
+        while alive():
             with self._changed:
-                if self._connection == connection:
-                    self._away_since = time.monotonic()
+                self._changed.wait_for(lambda: self._due(connection), TICK)
+                if self._connection != connection:
+                    return
+                if self._over:
+                    yield pb.ToSite(over=pb.Over(why=self._over))
+                    return
+                if not self._to_send:
+                    continue
+                item = self._to_send.popleft()
+                question = self._open.get(item) if isinstance(item, int) else None
+            if isinstance(item, pb.ToSite):
+                yield item
+            elif question is not None and time.monotonic() < question.until:
+                yield from pieces(item, question.parts)
 
     def _due(self, connection: int) -> bool:
         return bool(self._to_send) or bool(self._over) or self._connection != connection

@@ -21,13 +21,14 @@ from fedvalue.errors import FedValueError, OutputError, SignatureInvalid
 from fedvalue.evidence import statements
 from fedvalue.operations.logs import event
 from fedvalue.protos.v1 import session_pb2 as pb
-from fedvalue.protos.v1 import session_pb2_grpc as rpc
 from fedvalue.server.grids.session import Session
-from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining
+from fedvalue.strategies.secure_aggregation.carrying import coordinator_says, from_site
+from fedvalue.strategies.secure_aggregation.pieces import PIECE_BYTES, Joining, Piece
 from fedvalue.study.roster import Roster
 from fedvalue.study.signature import Signature, verify
 
 LOG = logging.getLogger("fedvalue.sessions")
+SERVICE = "fedvalue.protos.v1.Sessions"
 HELLO_SECONDS = 10.0
 """How long a connection may take to say who it is."""
 
@@ -84,7 +85,11 @@ class SessionServer:
             options=OPTIONS,
             maximum_concurrent_rpcs=workers,
         )
-        rpc.add_SessionsServicer_to_server(_Servicer(self), self._server)
+        # the handler that grpcio would generate, with a way to bytes that does not copy long pieces
+        join = grpc.stream_stream_rpc_method_handler(_Joins(self).join, from_site, coordinator_says)
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, {"Join": join}),)
+        )
         try:
             self.port = self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
@@ -140,13 +145,13 @@ class SessionServer:
         return found[1][site.id]
 
 
-class _Servicer(rpc.SessionsServicer):
+class _Joins:
     def __init__(self, server: SessionServer) -> None:
         self._server = server
 
-    def Join(  # noqa: N802 (protobuf)
-        self, request_iterator: Iterator[pb.FromSite], context: grpc.ServicerContext
-    ) -> Iterator[pb.ToSite]:
+    def join(
+        self, request_iterator: Iterator[pb.FromSite | Piece], context: grpc.ServicerContext
+    ) -> Iterator[pb.ToSite | Piece]:
         nonce = os.urandom(32)
         yield pb.ToSite(challenge=pb.Challenge(nonce=nonce))
         line = _Line(context)
@@ -158,6 +163,8 @@ class _Servicer(rpc.SessionsServicer):
             line.end()
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "")
         connection = session.connect()
+        if not context.add_callback(lambda: session.left(connection)):
+            session.left(connection)  # it has ended meanwhile
         _log("joined", context)
         yield pb.ToSite(welcome=pb.Welcome())
         line.serve(session)
@@ -203,19 +210,20 @@ class _Line:
         self._over.set()
         self._admitted.set()
 
-    def read(self, messages: Iterator[pb.FromSite]) -> None:
+    def read(self, messages: Iterator[pb.FromSite | Piece]) -> None:
         """Read until the connection ends; a piece that does not follow ends it."""
         try:
             first = next(messages, None)
-            is_hello = first is not None and first.WhichOneof("said") == "hello"
-            self._said.put(first.hello if first is not None and is_hello else None)
+            is_hello = isinstance(first, pb.FromSite) and first.WhichOneof("said") == "hello"
+            self._said.put(first.hello if isinstance(first, pb.FromSite) and is_hello else None)
             self._admitted.wait()
             joining = Joining()
             for message in messages:
                 if self._over.is_set() or self._session is None:
                     return
                 # anything but an answer reads as an empty first piece, after which no other one follows
-                if (whole := joining.take(message.answer)) is not None:
+                piece = message if isinstance(message, Piece) else message.answer
+                if (whole := joining.take(piece)) is not None:
                     self._session.answered(*whole)
         except FedValueError as error:
             _log("refused", self._context, reason=error.code)

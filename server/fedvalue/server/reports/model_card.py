@@ -14,7 +14,8 @@ from fedvalue.payment.mechanisms.calibration_gate import LAST_QUARTER
 from fedvalue.payment.model_gate import AREA, OVER, groups_of
 from fedvalue.server.reports import model_figures
 from fedvalue.server.reports.drawing import Figure, Table
-from fedvalue.server.reports.formats import day, interval, number, percent, quantity, whole
+from fedvalue.server.reports.formats import day, number, percent, whole
+from fedvalue.server.reports.model_figures import told
 from fedvalue.server.reports.sheet import Banner, Part, Sheet
 from fedvalue.server.reports.wording import Phrase, Voice, Words, joined
 from fedvalue.strategies.training.package.document import ModelPackage
@@ -40,17 +41,16 @@ def card_sheet(package: ModelPackage, voice: Voice) -> Sheet:
         _reasons(package, voice), _dictionary(package, voice), _privacy(package, voice),
         _attacks(package, voice), _limits(package, voice), _provenance(package, voice),
     ]  # fmt: skip
-    banners: tuple[Banner, ...] = ()
-    if package.simulation or package.unsafe:
-        banners = (
-            Banner(
-                voice("model.unsafe"),
-                voice("model.unsafe_text", what=", ".join(package.unsafe) or DASH),
-            ),
-        )
+    banners: list[Banner] = []
+    if package.simulation:
+        banners.append(Banner(voice("model.unsafe"), voice("model.simulated")))
+    if package.unsafe:
+        text = voice("model.unsafe_text", what=", ".join(package.unsafe))
+        banners.append(Banner(voice("model.unsafe"), text))
     return Sheet(
         voice("model.kicker"), title, tuple(part for part in parts if part is not None),
-        voice("model.meta", name=package.name, id=package.model_id, created=day(package.created)), banners,
+        voice("model.meta", name=package.name, id=package.model_id, created=day(package.created)),
+        tuple(banners),
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def _gate(name: str, voice: Voice) -> Words:
     group = (
         voice("group.all")
         if name == EVERYBODY
-        else voice("model.last_quarter")
+        else voice("group.last_quarter")
         if name == LAST_QUARTER
         else _group(name)
     )
@@ -109,7 +109,7 @@ def _group(name: str) -> Phrase:
 
 
 def _metrics(conclusion: Conclusion, voice: Voice, i: int) -> Part:
-    shown = {EVERYBODY: voice("group.all"), LAST_QUARTER: voice("model.last_quarter")}
+    shown = {EVERYBODY: voice("group.all"), LAST_QUARTER: voice("group.last_quarter")}
     rows: list[tuple[Words, ...]] = []
     for stratum in conclusion.strata:
         if stratum.name not in shown:
@@ -117,8 +117,8 @@ def _metrics(conclusion: Conclusion, voice: Voice, i: int) -> Part:
         if stratum.status != "estimated":
             rows.append((shown[stratum.name], voice("model.not_assessed"), DASH, DASH))
         rows += [
-            (shown[stratum.name], voice.matched("estimate_pattern", name), quantity(e.value, e.unit, voice),
-             interval(e.lower, e.upper, e.unit, voice))
+            (shown[stratum.name], voice.matched("estimate_pattern", name), told(e.value, e.unit),
+             _ends(e, voice))
             for name, e in stratum.estimates.items()
         ]  # fmt: skip
     head = tuple(voice(f"table.{word}") for word in ("group", "figure", "estimate", "interval"))
@@ -136,7 +136,7 @@ def _fairness(conclusion: Conclusion, voice: Voice, i: int) -> Part:
     columns = (OVER, AREA, "Brier score", "calibration slope")
     rows = tuple(_fair(name, stratum, columns, voice) for name, stratum in groups.items())
     head = (
-        voice("table.group"), voice("table.people"),
+        voice("table.group"), voice("model.patients"),
         *(voice.matched("estimate_pattern", name) for name in columns),
     )  # fmt: skip
     whole_ = conclusion.stratum(EVERYBODY)
@@ -158,6 +158,12 @@ def _fair(name: str, stratum: Stratum, columns: tuple[str, ...], voice: Voice) -
         _group(name), whole(round(n, -1)),
         *(_short(stratum.estimates.get(column), voice) for column in columns),
     )  # fmt: skip
+
+
+def _ends(found: Estimate, voice: Voice) -> Words:
+    if found.lower is None or found.upper is None:
+        return DASH
+    return voice("estimate.range", low=told(found.lower, found.unit), high=told(found.upper, found.unit))
 
 
 def _short(found: Estimate | None, voice: Voice) -> Words:
@@ -184,7 +190,7 @@ def _use(conclusion: Conclusion, voice: Voice, i: int) -> Part | None:
         rows.append((_group(stratum.name), people, *(_share(e, voice) for e in (rate, mean))))
     if rows:
         head = (
-            voice("table.group"), voice("table.people"),
+            voice("table.group"), voice("model.patients"),
             *(voice.matched("estimate_pattern", name) for name in ("event rate", "mean prediction")),
         )  # fmt: skip
         tables.append(Table(voice("model.tiers"), head, tuple(rows)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fedvalue.analyses.estimate import Series
 from fedvalue.server.reports import look
 from fedvalue.server.reports.drawing import Figure, Pieces, Table, circle, drawn, line, path
-from fedvalue.server.reports.formats import interval, number, percent, quantity
+from fedvalue.server.reports.formats import number, percent
 from fedvalue.server.reports.look import Size
 from fedvalue.server.reports.payment.chart import Entry, axes, frame, key, points, ticks
 from fedvalue.server.reports.wording import Phrase, Voice, Words
@@ -121,11 +121,17 @@ def decision_curve(lines: Mapping[str, Series], voice: Voice, name: str) -> Figu
     )
 
 
+def told(value: float, unit: str) -> str:
+    """Return a figure of a card: shares in percent, others to three digits; its name says the unit."""
+    return percent(value) if unit == "probability" else number(value, 3)
+
+
 def _table(lines: Mapping[str, Series], title: Words, voice: Voice) -> Table:
     rows = tuple(
         (
-            Phrase.same(name), percent(x), quantity(series.values[i], series.unit, voice),
-            interval(series.lower[i], series.upper[i], series.unit, voice) if series.lower else "\u2013",
+            Phrase.same(name), percent(x), told(series.values[i], series.unit),
+            voice("estimate.range", low=told(series.lower[i], series.unit),
+                  high=told(series.upper[i], series.unit)) if series.lower else "\u2013",
         )
         for name, series in lines.items()
         for i, x in enumerate(series.x)

@@ -57,7 +57,7 @@ class Names:
     def _level(self, part: str) -> Words:
         name, equals, level = part.partition("=")
         if not equals:
-            return part
+            return self.voice.either(f"group.{part.replace(' ', '_')}", part)
         variable = self.study.variables.get(name)
         form = "group.variant" if variable is not None and variable.variant is not None else "group.level"
         shown = self.voice.either(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from fedvalue.planning.programme import Reviews
 from fedvalue.planning.prospect import Prospect, widest
 from fedvalue.server.reports import look
 from fedvalue.server.reports.drawing import Figure, Pieces, Table, circle, drawn, path, text
 from fedvalue.server.reports.formats import number, percent, whole
 from fedvalue.server.reports.look import Size
+from fedvalue.server.reports.naming import Names
 from fedvalue.server.reports.payment import chart
 from fedvalue.server.reports.sheet import Part, Sheet
-from fedvalue.server.reports.wording import Phrase, Voice, Words
+from fedvalue.server.reports.wording import Voice, Words
 from fedvalue.study.schema import Study
 
 _MOST = len(look.STROKES)
@@ -23,7 +25,8 @@ def plan_sheet(found: Prospect, study: Study, voice: Voice) -> Sheet:
       study: The study.
       voice: Languages.
     """
-    title = Phrase(study.study.title.read("en"), study.study.title.read("zh"))
+    names = Names(voice, study)
+    title = names.title
     sentences = [
         voice("study_plan.lead", sites=str(found.sites), patients=whole(found.patients),
               epsilon=number(found.epsilon), releases=str(found.releases), trips=str(found.trips)),
@@ -35,16 +38,28 @@ def plan_sheet(found: Prospect, study: Study, voice: Voice) -> Sheet:
             voice(key, n=str(found.reviews.bears), epsilon=number(found.reviews.partition_epsilon),
                   years=str(found.reviews.years))
         )  # fmt: skip
+    sentences += [
+        voice("study_plan.training", name=one.label, rounds=str(one.rounds), size=whole(one.size),
+              z=number(one.multiplier), noise=number(one.noise))
+        for one in found.trainings
+    ]  # fmt: skip
     parts = [
         Part(
             "widths", voice("study_plan.widths"), tuple(sentences),
-            (figure(found, voice),), (_expected(found, voice),),
+            (figure(found, voice),), (_expected(found, names),),
         )
     ]  # fmt: skip
     if found.split is not None:
         parts.append(
             Part("split", voice("study_plan.split"), (_told(found, voice),), (), (_split(found, voice),))
         )
+    if found.unanswered:
+        parts.append(
+            Part("unanswered", voice("study_plan.unanswered"), (voice("study_plan.unanswered_lead"),), (),
+                 (_unanswered(found, names),))
+        )  # fmt: skip
+    if found.reviews is not None:
+        parts.append(Part("years", voice("study_plan.years"), (), (), (_years(found.reviews, voice),)))
     return Sheet(voice("study_plan.kicker"), title, tuple(parts))
 
 
@@ -117,25 +132,46 @@ def _pieces(
     return area.bottom + 46, parts
 
 
-def _expected(found: Prospect, voice: Voice) -> Table:
+def _expected(found: Prospect, names: Names) -> Table:
+    voice = names.voice
     head = tuple(
         voice(f"study_plan.{key}")
         for key in ("analysis", "group", "estimate", "value", "width", "without", "power", "answered")
     )
-    rows = []
+    rows: list[tuple[Words, ...]] = []
     for row in found.own:
-        label = f"{row.analysis}"
+        group, answered = names.group(row.group), percent(row.answered)
         if row.width is None:
-            rows.append(
-                (label, row.group, "\u2013", "\u2013", "\u2013", "\u2013", "\u2013", percent(row.answered))
-            )
+            rows.append((row.analysis, group, *("\u2013",) * 5, answered))
             continue
         rows.append(
-            (label, row.group, row.estimate, number(row.value), number(row.width), number(row.without),
-             percent(row.power(found.difference)), percent(row.answered))
+            (row.analysis, group, names.estimate(row.estimate), number(row.value), number(row.width),
+             number(row.without), percent(row.power(found.difference)), answered)
         )  # fmt: skip
     caption = voice("study_plan.expected", difference=number(found.difference), epsilon=number(found.epsilon))
     return Table(caption, head, tuple(rows), words=frozenset({1, 2}))
+
+
+def _unanswered(found: Prospect, names: Names) -> Table:
+    """What the study's epsilon does not answer, and the epsilon that would do."""
+    voice = names.voice
+    rows: list[tuple[Words, ...]] = []
+    for one in found.unanswered:
+        never = voice("study_plan.never") if one.never else voice("study_plan.none_tried")
+        would = never if one.never or one.epsilon is None else f"\u03b5 {number(one.epsilon)}"
+        rows.append((one.analysis, names.group(one.group), percent(one.answered), would))
+    head = tuple(voice(f"study_plan.{key}") for key in ("analysis", "group", "answered", "would_do"))
+    return Table(voice("study_plan.unanswered"), head, tuple(rows), words=frozenset({1, 3}))
+
+
+def _years(found: Reviews, voice: Voice) -> Table:
+    """Year by year what the first partition has spent, and how many years of entry can still be asked about."""
+    head = tuple(voice(f"study_plan.{key}") for key in ("year", "spent", "counted"))
+    rows = tuple(
+        (str(year), number(spent), str(counted))
+        for year, (spent, counted) in enumerate(zip(found.spent, found.counted, strict=True), start=1)
+    )
+    return Table(voice("study_plan.years"), head, rows)
 
 
 def _split(found: Prospect, voice: Voice) -> Table:

@@ -7,6 +7,7 @@ itself, so that a vector is copied once at either end.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from fedvalue.errors import MessageInvalid
 from fedvalue.protos.v1 import session_pb2 as pb
@@ -20,38 +21,39 @@ MOST_PARTS = 8
 Parts = tuple[bytes, ...]
 
 
-def questions(number: int, parts: Sequence[bytes]) -> Iterator[pb.ToSite]:
-    """Cut a question's message into what a coordinator sends; an empty part is one empty piece."""
-    for cut in _cuts(number, parts):
-        message = pb.ToSite()
-        _fill(message.question, cut)
-        yield message
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One piece of a message; the fields are those of ``Piece`` in ``session.proto``.
+
+    Attributes:
+      number: Of the question.
+      index: Position, from 0.
+      part: Which part of the message.
+      last: True for the message's last one.
+      data: At most `PIECE_BYTES`, not copied from where it lies.
+    """
+
+    number: int
+    index: int
+    part: int
+    last: bool
+    data: bytes | memoryview
 
 
-def answers(number: int, parts: Sequence[bytes]) -> Iterator[pb.FromSite]:
-    """Cut an answer's message into what a site sends; an empty part is one empty piece."""
-    for cut in _cuts(number, parts):
-        message = pb.FromSite()
-        _fill(message.answer, cut)
-        yield message
+def pieces(number: int, parts: Sequence[bytes]) -> Iterator[Piece]:
+    """Cut a message; an empty part is one empty piece.
 
-
-Cut = tuple[int, int, int, bool, bytes]
-
-
-def _cuts(number: int, parts: Sequence[bytes]) -> Iterator[Cut]:
+    Args:
+      number: Of the question.
+      parts: The serialized message, and what travels beside it.
+    """
     index = 0
     for part, data in enumerate(parts):
-        count = max(1, -(-len(data) // PIECE_BYTES))
+        view, count = memoryview(data), max(1, -(-len(data) // PIECE_BYTES))
         for turn in range(count):
             last = part == len(parts) - 1 and turn == count - 1
-            yield number, index, part, last, data[turn * PIECE_BYTES : (turn + 1) * PIECE_BYTES]
+            yield Piece(number, index, part, last, view[turn * PIECE_BYTES : (turn + 1) * PIECE_BYTES])
             index += 1
-
-
-def _fill(piece: pb.Piece, cut: Cut) -> None:
-    """Fill in place: a piece that is put into a message afterwards would be copied once more."""
-    piece.number, piece.index, piece.part, piece.last, piece.data = cut
 
 
 class Joining:
@@ -65,9 +67,9 @@ class Joining:
         """
         self._most = most
         self._number, self._next, self._size = 0, 0, 0
-        self._parts: list[list[bytes]] = []
+        self._parts: list[list[bytes | memoryview]] = []
 
-    def take(self, piece: pb.Piece) -> tuple[int, Parts] | None:
+    def take(self, piece: Piece | pb.Piece) -> tuple[int, Parts] | None:
         """Take a piece; return the number and the message's parts once its last one is there.
 
         Raises:

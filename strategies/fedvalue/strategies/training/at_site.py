@@ -107,12 +107,13 @@ class SiteLearner:
         question, local = training.question, training.question.local
         if local is None:
             raise PrivacyError("the training takes no steps at a site", where=training.label)
-        bound = self.release.scales.charged_bound_squared
-        multiplier = float(sampled.multiplier_squared(bound, honest_shares=1)) ** 0.5
+        # the multiplier that the plan's scale has by the steps' own formula, and a hair more noise: less by a unit
+        bound = clipped.patient_bound(float(gamma), float(question.clip), len(parameters)) - 2
+        multiplier = float(sampled.multiplier_squared(max(bound, 1) ** 2, honest_shares=1)) ** 0.5
         plan = steps.LocalPlan(
             steps=local.steps, sampling_rate=float(question.rate),
             denominator=float(question.rate) * local.patients, clip_norm=float(question.clip),
-            noise_multiplier=multiplier * (1 + 1e-9), learning_rate=local.rate, proximal=local.mu,
+            noise_multiplier=multiplier, learning_rate=local.rate, proximal=local.mu,
             personal_head=local.personal_head,
         )  # fmt: skip
         source: NoiseSource | steps.UnsafeFloatNoise = self.noise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from fedvalue.client.home import SiteHome
 from fedvalue.study.roster import Roster
 from fedvalue.study.schema import Study
+from fedvalue.study.signature import public_hex
 from tests.agreement import SMALL, key, site, study
 from tests.federation import NOON, make_home
 
@@ -33,9 +35,14 @@ class Desk:
         return SiteHome.open(self.home.folder, lambda: NOON)
 
 
+@pytest.fixture(scope="package")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("governance"), "s01", patients=30).folder
+
+
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    home = make_home(tmp_path, "s01", patients=30)
+def desk(made: Path, tmp_path: Path) -> Desk:
+    home = SiteHome.open(Path(shutil.copytree(made, tmp_path / "s01")), lambda: NOON)
     return Desk(home, THREE, Roster(site=(home.card(), site("s02"), site("s03"))))
 
 
@@ -43,9 +50,7 @@ def desk(tmp_path: Path) -> Desk:
 def person() -> Callable[[str, str], dict[str, str]]:
     """Makes a line of people: a name, an office, and the key of that name."""
 
-    def made(name: str, role: str) -> dict[str, str]:
-        from fedvalue.study.signature import public_hex
-
+    def line(name: str, role: str) -> dict[str, str]:
         return {"name": name, "role": role, "key": public_hex(key(name))}
 
-    return made
+    return line

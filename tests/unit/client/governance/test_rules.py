@@ -46,7 +46,8 @@ def test_a_study_past_a_limit_is_refused_by_its_line(
 
 def test_an_architecture_that_is_not_named_is_refused(desk: Desk) -> None:
     plan = make_plan(desk.study, desk.roster)
-    asked = SimpleNamespace(kind="mean", architecture="transformer", tells_of_sites=lambda: False)
+    architecture = SimpleNamespace(kind="transformer")
+    asked = SimpleNamespace(kind="mean", architecture=architecture, tells_of_sites=lambda: False)
     training = SimpleNamespace(
         analyses=(asked,), governance=desk.study.governance, federation=desk.study.federation,
         privacy=desk.study.privacy,

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from fedvalue.client.charge import debit_of
 from fedvalue.client.governance.amendments import amended_by, inherited
 from fedvalue.client.governance.approvals import approve, approved, countersign, examine
 from fedvalue.client.home import SiteHome
@@ -15,6 +16,7 @@ from fedvalue.privacy import accounting
 from fedvalue.study.approval import CLEAR_SUM, Approval
 from fedvalue.study.file import digest
 from fedvalue.study.schema import Study
+from fedvalue.study.signature import public_hex
 from tests.agreement import SMALL, key, study
 from tests.federation import NOON
 from tests.unit.client.governance.conftest import Desk
@@ -68,8 +70,6 @@ def test_where_four_eyes_are_asked_for_nothing_is_answered_before_the_second_sig
 def test_a_second_signature_by_the_officer_or_over_another_approval_does_not_count(
     desk: Desk, person: People
 ) -> None:
-    from fedvalue.study.signature import public_hex
-
     officer = {"name": "officer", "role": "second", "key": public_hex(desk.home.officer_key())}
     home = desk.under(four_eyes=True, people=[person("zhao", "second"), officer])
     approval, _ = approve(home, desk.study, desk.roster, unsafe=())
@@ -90,8 +90,6 @@ def amended(first: Study) -> Study:
 
 
 def test_an_amendment_inherits_what_was_spent_and_ends_the_study_that_it_amends(desk: Desk) -> None:
-    from fedvalue.client.charge import debit_of
-
     home, second = desk.home, amended(desk.study)
     approve(home, desk.study, desk.roster, unsafe=(CLEAR_SUM,))
     found = approved(home, digest(desk.study))
@@ -109,7 +107,8 @@ def test_an_amendment_inherits_what_was_spent_and_ends_the_study_that_it_amends(
         approved(home, digest(desk.study))
     with pytest.raises(StudyClosed):
         approve(home, desk.study, desk.roster, unsafe=(CLEAR_SUM,))
-    assert amended_by(home, study(('id = "small"', f'id = "small-3"\namends = "{digest(second)}"'), text=SMALL)) == (
+    third = study(('id = "small"', f'id = "small-3"\namends = "{digest(second)}"'), text=SMALL)
+    assert amended_by(home, third) == (
         digest(second), digest(desk.study),
     )  # fmt: skip
 

@@ -89,7 +89,7 @@ def content(database: Path) -> dict[str, list[tuple[object, ...]]]:
     with reading(database, limits=MODEST) as connection:
         return {
             name: connection.execute(
-                f"SELECT COLUMNS(c -> c <> 'source') FROM {name} ORDER BY ALL"  # noqa: S608 (own names)
+                f"SELECT COLUMNS(c -> c <> 'source') FROM {name} ORDER BY ALL"
             ).fetchall()
             for name in CANONICAL
         }
@@ -222,7 +222,7 @@ def test_a_load_that_is_killed_leaves_the_store_as_it_was_and_the_next_one_clear
     (tmp_path / "map.toml").write_text(f"mapping = 1\n{TEXT}")
     # the killed process shares no file with this one but the store's folder
     command = [sys.executable, "-c", KILLED, str(desk.folder), str(tmp_path / "map.toml"), str(desk.database), at]
-    ended = subprocess.run(command, env={**os.environ}, check=False)  # noqa: S603 (own command)
+    ended = subprocess.run(command, env={**os.environ}, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert desk.database.read_bytes() == before
     again(desk)

@@ -21,7 +21,10 @@ TABLES = {
     ),
     "procedure_occurrence": "person_id,procedure_date,procedure_concept_id\n1,2024-01-04,300\n",
     "death": "person_id,death_date\n2,2024-06-01\n",
-    "observation_period": "person_id,observation_period_end_date\n1,2024-12-31\n2,2024-06-01\n",
+    "observation_period": (
+        "person_id,observation_period_start_date,observation_period_end_date\n"
+        "1,2020-01-01,2024-12-31\n2,2020-01-01,2024-06-01\n"
+    ),
     "concept": (
         "concept_id,concept_code,vocabulary_id\n100,L01EB04,ATC\n200,C34.1,ICD10\n300,33.20,ICD9Proc\n0,none,None\n"
     ),

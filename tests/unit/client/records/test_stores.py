@@ -35,7 +35,7 @@ BILLS = (
 def held(database: Path, tables: tuple[str, ...]) -> dict[str, list[tuple[object, ...]]]:
     with reading(database, limits=MODEST) as store:
         return {
-            name: store.execute(f"FROM {name} ORDER BY ALL").fetchall()  # noqa: S608 (own names)
+            name: store.execute(f"FROM {name} ORDER BY ALL").fetchall()
             for name in tables
         }
 

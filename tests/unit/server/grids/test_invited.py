@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,10 +27,14 @@ from fedvalue.errors import (
 )
 from fedvalue.evidence import statements
 from fedvalue.evidence.chain import verify_chain
+from fedvalue.evidence.package import EvidencePackage
+from fedvalue.planning.concluding import quiet
+from fedvalue.planning.plan import make_plan
 from fedvalue.protos.v1 import session_pb2 as pb
 from fedvalue.protos.v1 import session_pb2_grpc as rpc
 from fedvalue.server.asking import ask
 from fedvalue.server.coordinator import Coordinator
+from fedvalue.server.enrolment import Progress
 from fedvalue.server.grids.invitation import Study, everybody
 from fedvalue.server.grids.invited import InvitedGrid, Patience
 from fedvalue.server.grids.local import LocalGrid, LocalNode
@@ -50,11 +54,14 @@ from fedvalue.strategies.secure_aggregation.messages import (
     Wire,
 )
 from fedvalue.study.file import digest
+from fedvalue.study.schema import Study as StudyFile
 from fedvalue.study.signature import sign
-from tests.agreement import key, roster
-from tests.federation import FIVE, make_hospitals, noon
+from tests.agreement import SMALL, key, roster, study
+from tests.federation import FIVE, Hospitals, make_hospitals, noon
 
 STUDY, ROSTER = "ab" * 32, "cd" * 32
+RULES = ("min_sites = 3", "min_sites = 5"), ("dropouts = 0", "dropouts = 1")
+OTHER, THIRD = (study(*RULES, ('id = "small"', f'id = "{name}"'), text=SMALL) for name in ("other", "third"))
 QUICK = Patience(answer=5.0, join=5.0, lost=0.2, again=2.0, look=0.05)
 
 Answer = Callable[[str, RecordDict], RecordDict]
@@ -354,48 +361,82 @@ def test_without_a_port_or_where_all_are_taken_a_study_runs_over_flowers_own_gri
     assert "Flower's own grid" in told[-1]
 
 
-# ---- a whole study --------------------------------------------------------------------------------
+# ---- whole studies --------------------------------------------------------------------------------
 
 
-def test_a_study_whose_sites_dial_in_ends_in_evidence_whose_every_link_holds(
-    tmp_path: Path, office: Path
-) -> None:
-    hospitals = make_hospitals(tmp_path / "homes", clear_sum=False)
-    signed = sign(statements.study_statement(digest(FIVE)), key("author"), "study")
-    coordinator = Coordinator(
-        study=FIVE, roster=hospitals.roster, key=key("coordinator"), study_signatures=(signed,),
-        simulation=True, wait_seconds=20.0, step_seconds=30.0, clock=noon,
-    )  # fmt: skip
-    root, plan, over_flower = (office / "tls" / tls.ROOT).read_bytes(), hospitals.plan, list[str]()
+@dataclass(slots=True)
+class Nodes:
+    """Five hospitals' site nodes, of which the last dials nowhere."""
+
+    hospitals: Hospitals
+    nodes: dict[str, SiteNode]
+    office: Path
+    over_flower: list[str] = field(default_factory=list)
+
+    def run(self, study: StudyFile, progress: Progress = quiet) -> EvidencePackage:
+        """Run a study as a ServerApp does."""
+        signed = sign(statements.study_statement(digest(study)), key("author"), "study")
+        coordinator = Coordinator(
+            study=study, roster=self.hospitals.roster, key=key("coordinator"), study_signatures=(signed,),
+            simulation=True, wait_seconds=20.0, step_seconds=30.0, clock=noon, progress=progress,
+        )  # fmt: skip
+        plan = make_plan(study, self.hospitals.roster)
+        app = make_app(lambda context: self.through(str(context.node_config["site"])))
+        flower = LocalGrid({n: LocalNode(app, {"site": s}) for n, s in enumerate(self.nodes, start=2)})
+        streamed = Study(plan.study_hash, plan.roster_hash, self.hospitals.roster)
+        with streaming(flower, streamed, "127.0.0.1:39881-39889", self.office, lambda *_: None) as grid:
+            return coordinator.run(grid)
+
+    def through(self, name: str) -> Answer:
+        def answer(kind: str, content: RecordDict) -> RecordDict:
+            self.over_flower.append(f"{name} {kind}")
+            return self.nodes[name].answer(kind, content)
+
+        return answer
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory, office: Path) -> Iterator[Nodes]:
+    hospitals = make_hospitals(tmp_path_factory.mktemp("invited") / "homes", clear_sum=False)
+    for other in (OTHER, THIRD):
+        replace(hospitals, study=other).approve()
+    root = (office / "tls" / tls.ROOT).read_bytes()
     with ExitStack() as stack:
-        nodes = {}
+        found = {}
         for site in hospitals.roster.site:
             way = None if site.id == "s05" else Streaming("localhost", root)
-            nodes[site.id] = stack.enter_context(SiteNode(hospitals.folder / site.id, noon, streaming=way))
+            found[site.id] = stack.enter_context(SiteNode(hospitals.folder / site.id, noon, streaming=way))
+        yield Nodes(hospitals, found, office)
 
-        def through(name: str) -> Answer:
-            def answer(kind: str, content: RecordDict) -> RecordDict:
-                over_flower.append(f"{name} {kind}")
-                return nodes[name].answer(kind, content)
 
-            return answer
-
-        app = make_app(lambda context: through(str(context.node_config["site"])))
-        flower = LocalGrid({n: LocalNode(app, {"site": s}) for n, s in enumerate(nodes, start=2)})
-        study = Study(plan.study_hash, plan.roster_hash, hospitals.roster)
-        with streaming(flower, study, "127.0.0.1:39881-39889", office, lambda *_: None) as grid:
-            evidence = coordinator.run(grid)
+def test_a_study_whose_sites_dial_in_ends_in_evidence_whose_every_link_holds(nodes: Nodes) -> None:
+    evidence = nodes.run(FIVE)
     verify_chain(evidence, study=FIVE)
     assert len(evidence.releases[0].answered) == 5
-    assert sorted(each for each in over_flower if each.split()[0] != "s05") == [
+    assert sorted(each for each in nodes.over_flower if each.split()[0] != "s05") == [
         f"s0{n} {SESSION}" for n in range(1, 5)
     ]
-    assert f"s05 {STEP}" in over_flower
-    asked = {line["message"]: line.get("study") for line in _audit(hospitals.folder / "s01")}
-    assert set(asked) >= {SESSION, "query.enrol", f"{STEP} keys", f"{STEP} masked", f"{STEP} unmask"}
-    assert set(asked.values()) == {plan.study_hash}  # each line names its study
+    assert f"s05 {STEP}" in nodes.over_flower
+    lines = (nodes.hospitals.folder / "s01" / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    asked = [line for line in map(json.loads, lines) if line["event"] == "answered"]
+    assert {line["message"] for line in asked} >= {SESSION, "query.enrol", f"{STEP} keys", f"{STEP} masked"}
+    assert {line["study"] for line in asked} == {digest(FIVE)}  # each line names its study
 
 
-def _audit(home: Path) -> list[dict[str, str]]:
-    lines = [json.loads(line) for line in (home / "audit.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["event"] == "answered"]
+def test_a_second_study_finishes_while_the_first_still_runs(nodes: Nodes) -> None:
+    begun, may_end, first = threading.Event(), threading.Event(), list[EvidencePackage]()
+
+    def hold(text: str, done: int, total: int) -> None:
+        if text.startswith("opening"):
+            begun.set()
+            assert may_end.wait(30)
+
+    runs = threading.Thread(target=lambda: first.append(nodes.run(THIRD, hold)), daemon=True)
+    runs.start()
+    assert begun.wait(30)
+    verify_chain(nodes.run(OTHER), study=OTHER)
+    assert not first
+    may_end.set()
+    runs.join(30)
+    verify_chain(first[0], study=THIRD)
+    assert len(first[0].releases[0].answered) == 5

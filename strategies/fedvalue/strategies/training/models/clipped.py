@@ -9,14 +9,20 @@ matrix product gives the sum. Every other layer goes through Opacus' per-sample 
 A row whose activations, gradient or length are not finite, or whose activations are huge, becomes a row of
 zeros; it is never multiplied by zero, because zero times infinity is not a number.
 
-**What the bound rests on.** Rows enter in blocks of one fixed shape, filled up with rows that have no
-outcome. Inside a block a row's own numbers come from the same instructions whatever the other rows hold (the
-tests compare the bits), so a patient who leaves changes nothing of the others but the order in which sums are
-rounded. That is what `patient_bound` leaves room for, and what `require_exact` keeps below half a unit.
+**What the bound rests on.** A patient who leaves must not change the others' gradients, not in the last bit:
+a unit at the edge of waking turns a bit into a whole gradient. A matrix product does not promise that; the
+usual one gives a row other last bits when it stands elsewhere. So rows enter in blocks of one fixed shape,
+filled up with rows that have no outcome; patients are the columns of every product, whose number is a
+multiple of what processors take at a time; one thread computes. Then a row's bits are its own, which
+`Gradients` checks on this machine before it is used, and refuses where they are not: a test, not a theorem
+about the library. What is left is the order in which sums are rounded. `patient_bound` leaves room for that,
+and `require_exact` keeps it below half a unit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, isfinite, sqrt
 
@@ -32,8 +38,8 @@ from fedvalue.study.architectures import Architecture
 
 Array = NDArray[np.float64]
 
-BLOCK = 512
-"""Rows of a block. Small enough that a block's activations stay in the processor's cache."""
+BLOCK = 528
+"""Rows of a block: a multiple of 12, 16 and 24, the columns that matrix kernels take at a time."""
 
 HUGE = 1e30
 """Largest squared length of a layer's input: below it underflow takes no gradient that matters."""
@@ -68,6 +74,7 @@ class Gradients:
 
     Raises:
       StudyInvalid: the architecture does not fit the inputs.
+      PrivacyError: on this machine a row's bits depend on where it stands.
     """
 
     def __init__(self, architecture: Architecture, inputs: Inputs) -> None:
@@ -81,6 +88,7 @@ class Gradients:
         for layer in self._module.modules():
             if isinstance(layer, nn.Linear):
                 layer.requires_grad_(requires_grad=False)
+        self._require_apart()
 
     def batch(self, rows: Rows) -> Batch:
         """Return rows ready for any number of steps."""
@@ -101,16 +109,47 @@ class Gradients:
             raise PrivacyError(f"a clip of {clip_norm} is no bound", do="give a clip above 0")
         load(self._module, parameters)
         total = torch.zeros(self.size, dtype=torch.float64)
-        for first in range(0, len(batch.prepared), BLOCK):
-            part = slice(first, first + BLOCK)
-            self._add(total, batch.prepared.take(part), batch.happened.take(part), clip_norm)
+        with _one_thread():
+            for first in range(0, len(batch.prepared), BLOCK):
+                part = slice(first, first + BLOCK)
+                self._add(total, batch.prepared.take(part), batch.happened.take(part), clip_norm)
         return total.numpy()
 
-    def _add(self, total: torch.Tensor, given: Prepared, happened: Target, clip_norm: float) -> None:
+    def _flow(self, given: Prepared, happened: Target) -> tuple[_Taps, tuple[torch.Tensor, ...]]:
+        """Return what flows through the layers, and the gradients at their outputs."""
         taps = _Taps()
         outputs = self._module.outputs(given, taps)
         loss = losses(self.architecture, outputs, happened).sum()
-        deltas = torch.autograd.grad(loss, taps.found)
+        return taps, torch.autograd.grad(loss, taps.found)
+
+    def _require_apart(self) -> None:
+        """Check on a made-up block, and on the same rows in another order, that the bits go with the rows."""
+        made = torch.Generator().manual_seed(BLOCK)
+        inputs, order = self.inputs, torch.randperm(BLOCK, generator=made)
+
+        def normal(*shape: int) -> torch.Tensor:
+            return torch.randn(*shape, generator=made, dtype=torch.float64)
+
+        codes = [torch.randint(0, column.levels + 1, (BLOCK,), generator=made) for column in inputs.coded]
+        coded = torch.stack(codes, dim=1) if codes else torch.zeros((BLOCK, 0), dtype=torch.int64)
+        variants = (normal(BLOCK, inputs.variants) > 0).to(torch.float64)
+        given = Prepared(normal(BLOCK, inputs.dense), coded, variants)
+        value = (normal(BLOCK, max(1, inputs.intervals)) > 0).to(torch.float64)
+        at_risk = torch.ones_like(value) if inputs.intervals else None
+        happened = Target(torch.ones(BLOCK, dtype=torch.bool), value, at_risk)
+        load(self._module, (normal(self.size) * 0.3).numpy())
+        with _one_thread():
+            taps, deltas = self._flow(given, happened)
+            others, moved = self._flow(given.take(order), happened.take(order))
+        pairs = zip((*taps.found, *deltas), (*others.found, *moved), strict=True)
+        if not all(torch.equal(one[order], other) for one, other in pairs):
+            raise PrivacyError(
+                "on this machine a patient's gradient depends in its last bits on where the patient stands",
+                do="train on a machine with another processor or another build of torch",
+            )
+
+    def _add(self, total: torch.Tensor, given: Prepared, happened: Target, clip_norm: float) -> None:
+        taps, deltas = self._flow(given, happened)
         with torch.no_grad():
             squared = torch.zeros(len(given), dtype=torch.float64)
             sane = torch.ones(len(given), dtype=torch.bool)
@@ -226,7 +265,10 @@ class _Taps:
         self.found: list[torch.Tensor] = []
 
     def through(self, layer: nn.Module, given: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = layer(given)
+        if isinstance(layer, nn.Linear):
+            found = _columns(given, layer.weight, layer.bias)
+        else:
+            found = layer(given)
         if not found.requires_grad:
             # weights ask for no gradient, which would cost a matrix product each; their outputs do
             found.requires_grad_()
@@ -234,6 +276,43 @@ class _Taps:
         self.given.append(given.detach())
         self.found.append(found)
         return found
+
+
+class _Columns(torch.autograd.Function):
+    """A linear layer whose products have patients as columns, forwards and backwards."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, given: torch.Tensor, weight: torch.Tensor,
+        bias: torch.Tensor | None,
+    ) -> torch.Tensor:  # fmt: skip
+        ctx.save_for_backward(weight)
+        columns = given.T
+        found = weight @ columns if bias is None else torch.addmm(bias[:, None], weight, columns)
+        return found.T
+
+    @staticmethod
+    def backward(
+        ctx: torch.autograd.function.BackwardCFunction, *deltas: torch.Tensor
+    ) -> tuple[torch.Tensor | None, None, None]:
+        (weight,) = ctx.saved_tensors
+        return ((weight.T @ deltas[0].T).T if ctx.needs_input_grad[0] else None), None, None
+
+
+def _columns(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    found: torch.Tensor = _Columns.apply(given, weight, bias)
+    return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let one thread compute: shares of a block that several threads take are no multiples of anything."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _opacus(layer: nn.Module, given: torch.Tensor, delta: torch.Tensor) -> dict[nn.Parameter, torch.Tensor]:

@@ -17,7 +17,7 @@ from fedvalue.payment.risk_coefficients import RiskCoefficients, risk_coefficien
 from fedvalue.strategies.training.package import making
 from fedvalue.strategies.training.package.about import load_about
 from fedvalue.strategies.training.package.document import DOCUMENT, ONNX, ModelPackage, checked, seal
-from fedvalue.study.keys import load_key, write_new
+from fedvalue.study.keys import load_key, make_key, write_new
 from fedvalue.study.questions.model_evaluation import ModelEvaluation
 
 app = typer.Typer(no_args_is_help=True, help="Models: evaluate, pack, read, verify.")
@@ -56,7 +56,7 @@ def question(
 def make(
     evidence: Evidence,
     about: Annotated[Path, typer.Option(help="What people say of the model, TOML: docs/training.md.")],
-    key: Annotated[Path, typer.Option(help="The coordinator's Ed25519 key, which signs the package.")],
+    key: Annotated[Path, typer.Option(help="The coordinator's Ed25519 key, which signs; made if it is not there.")],
     out: Annotated[Path, typer.Option(help="Folder for model.json and model.onnx.")],
     trained: Annotated[
         Path | None, typer.Option(help="Evidence of the training; it must lead to the same numbers.")
@@ -71,7 +71,7 @@ def make(
         sealing.load(evidence), load_about(about), datetime.now(UTC),
         training=None if trained is None else sealing.load(trained), label=analysis,
     )  # fmt: skip
-    package = seal(made.body, load_key(key))
+    package = seal(made.body, load_key(key) if key.exists() else make_key(key))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
