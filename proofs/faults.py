@@ -222,7 +222,7 @@ def befall(scene: Scene, fault: Fault | None, name: str, *, after: int = 0) -> d
       ``outcome``: ``finished``, ``resumed`` (after the same command was given again) or ``refused``;
       ``moment`` in seconds; ``told``; ``answered``, ``attempts``; ``ledgers``; ``seconds``; ``broken``.
     """
-    run = _approved(scene, name, several=after > 0)
+    run = _approved(scene, several=after > 0)
     longest = LONGEST * (1 + after)
     mends: list[Callable[[], None]] = []
     broken: list[str] = []
@@ -266,12 +266,12 @@ def befall(scene: Scene, fault: Fault | None, name: str, *, after: int = 0) -> d
     }  # fmt: skip
 
 
-def _approved(scene: Scene, name: str, *, several: bool) -> Run:
+def _approved(scene: Scene, *, several: bool) -> Run:
     scene.done += 1
     papers = scene.machines.papers
     folder = papers.folder / f"study-{scene.done}"
     folder.mkdir()
-    text = demo_study().decode().replace("egfr-first-line-demo", f"fault-{scene.done}-{name}")
+    text = demo_study().decode().replace("egfr-first-line-demo", f"fault-{scene.done}")
     if several:
         text = text.replace("budget = 0.75", "budget = 0.25").replace("[[payments]]\n", TRIMMED, 1)
         text = text.replace("[variables]\n", f"[variables]\n{AGE}\n", 1)

@@ -167,7 +167,9 @@ def distances(architecture: Architecture, rng: np.random.Generator, pairs: int) 
         parameters = sent(architecture, inputs, rng)
         whole = gradients.batch(rows.take(who))
         there = quantised(gradients.sum(parameters, whole, clip), gamma)
-        without = quantised(gradients.sum(parameters, whole.take(np.delete(np.arange(count), gone)), clip), gamma)
+        without = quantised(
+            gradients.sum(parameters, whole.take(np.delete(np.arange(count), gone)), clip), gamma
+        )
         moved = sum(int(v) ** 2 for v in there - without)
         yield sqrt(moved) / patient_bound(gamma, clip, dimension)
 
@@ -195,5 +197,3 @@ def compare(architecture: Architecture, pairs: int, seed: int) -> Moved:
             over += 1
             first = first or f"pair {pair} moved {moved:.6f} times the bound"
     return Moved(pairs, largest, over, failed, first)
-
-

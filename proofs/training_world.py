@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedvalue.analyses.cohort import BinaryOutcome, Cohort
 from fedvalue.strategies.training.models.network import Coded, Gene, Inputs, Numeric, Rows
 
 HOSPITALS = 10
@@ -94,13 +93,3 @@ def inputs() -> Inputs:
         tuple(Coded(f"c{i}", k) for i, k in enumerate(LEVELS)),
         tuple(Gene(f"G{i}", VARIANTS) for i in range(GENES)),
     )
-
-
-def cohort(rows: Rows) -> Cohort:
-    """Return rows as the frozen cohort that analyses read; a variant is mutated, wild type or not tested."""
-    mutated = np.where(rows.multihot == 1, 0, np.where(rows.multihot == 0, 1, 2))
-    categories = {f"c{i}": rows.coded[:, i] for i in range(rows.coded.shape[1])}
-    categories |= {f"v{i}": mutated[:, i] for i in range(rows.multihot.shape[1])}
-    numbers = {f"x{i}": rows.numeric[:, i] for i in range(rows.numeric.shape[1])}
-    status = np.where(np.isin(rows.outcome, (0, 1)), rows.outcome, -1).astype(np.int64)
-    return Cohort(len(rows), categories, numbers, {"y": BinaryOutcome(status)})

@@ -108,9 +108,16 @@ def _ended(found: Scene, rows: list[Row]) -> Found:
     return {"rows": rows, "left": len(found.machines.tree.left())}
 
 
+def relayed() -> Found:
+    """Run a study without a port for sessions: every message over Flower's own grid."""
+    with scene(SEED + 5) as found:
+        found.machines.streams = False
+        return _ended(found, [befall(found, None, "none, over Flower's own grid")])
+
+
 STEPS: Mapping[str, Callable[[], Found]] = {
     "sites": sites, "coordinator": coordinator, "checkpoint": checkpoint, "network": network,
-    "machine": machine,
+    "machine": machine, "relayed": relayed,
 }  # fmt: skip
 
 

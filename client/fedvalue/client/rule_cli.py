@@ -178,29 +178,38 @@ def consent(
     home: Home,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="CSV: patient_id, day, said (consents, objects, withdraws), scope."),
+        typer.Option("--from", help="CSV (patient_id, day, said, scope), or FHIR Consent as NDJSON."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Note what patients said of the use of their records, and show how many did; none of it leaves.
 
-    Scope is research, or the id of one study. The latest word counts. Who is not in is left out when a cohort
-    is frozen; a row that is frozen already goes if its study has released nothing yet, and the officer signs
-    what is left. Ids are the hospital's own, and are kept as keyed hashes.
+    A CSV file says consents, objects or withdraws, of research or of one study by its id; of FHIR R4, Consent
+    resources of the scope research count (.ndjson, .ndjson.gz). The latest word counts. Who is not in is left
+    out when a cohort is frozen; a row that is frozen already goes if its study has released nothing yet, and
+    the officer signs what is left. Ids are the hospital's own, and are kept as keyed hashes.
 
     Example: fedvalue site consent HOME --from withdrawals.csv
     """
     from fedvalue.client.governance.consent import read_words
+    from fedvalue.client.governance.fhir_consent import read_consents
     from fedvalue.client.governance.withdrawals import counts, take_words
 
-    opened = open_home(home)
+    opened, skipped = open_home(home), dict[str, int]()
+    today = opened.clock().date()
     if source is None:
         found = counts(opened)
+    elif ".ndjson" in source.name:
+        read = read_consents(source, today)
+        found, skipped = take_words(opened, read.words), dict(read.skipped)
     else:
-        found = take_words(opened, read_words(source, opened.clock().date()))
+        found = take_words(opened, read_words(source, today))
     if as_json:
-        typer.echo(json.dumps({"people": found.people, "out": found.out, "removed": dict(found.removed)}))
+        facts = {"people": found.people, "out": found.out, "removed": dict(found.removed)}
+        typer.echo(json.dumps({**facts, "skipped": skipped} if skipped else facts))
         return
+    for reason, resources in skipped.items():
+        typer.echo(f"{resources} resources say nothing here: {reason}")
     typer.echo(f"{found.people} people on record, {found.out} of them out of all research (stays here)")
     for study, rows in found.removed.items():
         typer.echo(f"{rows} frozen rows were taken out of {study[:16]}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fedvalue.errors import OutputError, StudyInvalid
 from fedvalue.evidence import statements
+from fedvalue.planning.chinese import page_in_chinese
 from fedvalue.planning.plan import make_plan, plan_on
 from fedvalue.planning.words import in_words, preview
 from fedvalue.secure_sum.thresholds import thresholds
@@ -50,6 +51,7 @@ def check(
     ] = None,
     revocations: Annotated[Path | None, typer.Option(help="The authority's newest revocation list.")] = None,
     as_json: AsJson = False,
+    language: Annotated[Literal["en", "zh"], typer.Option(help="Of the words: en or zh.")] = "en",
 ) -> None:
     """Validate a study and print in words what will be asked, of whom, and at what price.
 
@@ -75,9 +77,10 @@ def check(
             dropouts=read.federation.tolerated_dropouts,
         )
         plan = plan_on(read, limits, hashlib.sha256(b"preview").hexdigest())
-    typer.echo(
-        json.dumps(preview(read, plan), ensure_ascii=False, indent=1) if as_json else in_words(read, plan)
-    )
+    if as_json:
+        typer.echo(json.dumps(preview(read, plan), ensure_ascii=False, indent=1))
+        return
+    typer.echo(page_in_chinese(read, plan) if language == "zh" else in_words(read, plan))
 
 
 @study_app.command()

@@ -40,7 +40,8 @@ class Watched:
         if text == "waiting for sites":
             self.tell("waiting for sites", f"{done} of {total} are connected")
         elif text == "asking for approvals":
-            self.tell("asking for approvals", f"{done} of {total} nodes approve")
+            refused = f", refused by {total - done}" if 0 < done < total else ""
+            self.tell("asking for approvals", f"{done} of {total} nodes approve{refused}")
         elif text.startswith(OPENING):
             self.tell("running", text, done=done, releases=total)
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,9 @@ START_SECONDS = 120.0
 CONNECTION = "here"
 STUDIES = 3
 """Side by side, each with a port of its own."""
+
+SIDE_BY_SIDE = 3
+"""Registrations at once: each is a process that mostly imports."""
 
 TRIES, MOST_PORT = 20, 65535
 LOGS, FLOWER = "logs", "flower"
@@ -93,15 +97,27 @@ class Machines:
         words = self.papers.superlink
         return int(words[words.index("--port") + 1])
 
+    def begin_superlink(self) -> None:
+        """Start the SuperLink with TLS and node authentication."""
+        words = list(self.papers.superlink)
+        words[words.index("--host") + 1] = HOST
+        self.tree.start("superlink", words)
+
     def start_superlink(self) -> None:
-        """Start the SuperLink with TLS and node authentication, and wait until it answers.
+        """Start the SuperLink, and wait until it answers.
 
         Raises:
           FederationError: it does not start.
         """
-        words = list(self.papers.superlink)
-        words[words.index("--host") + 1] = HOST
-        self.tree.start("superlink", words)
+        self.begin_superlink()
+        self.wait_for_superlink()
+
+    def wait_for_superlink(self) -> None:
+        """Wait until the SuperLink answers.
+
+        Raises:
+          FederationError: it does not, or has ended.
+        """
         self.tree.wait_until(lambda: answers(self.port), "the SuperLink", START_SECONDS)
 
     def register(self) -> None:
@@ -110,9 +126,9 @@ class Machines:
         Raises:
           FederationError: one is refused.
         """
-        for site in self.papers.sites:
-            key = self.papers.office / "nodes" / f"{site}.pub"
-            self.run(self.flwr, "supernode", "register", key, CONNECTION)
+        keys = [self.papers.office / "nodes" / f"{site}.pub" for site in self.papers.sites]
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            list(pool.map(lambda key: self.run(self.flwr, "supernode", "register", key, CONNECTION), keys))
 
     def start_sites(self, *sites: str, extra: Mapping[str, str] | None = None) -> None:
         """Start ``fedvalue site serve`` for sites, all by default.

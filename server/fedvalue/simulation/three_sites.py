@@ -98,15 +98,18 @@ def run_processes(
     steps(f"made up the records of {', '.join(sites)}")
     (port,) = free_ports(1)
     papers = office_work.make_papers(folder, sites, HOST, port, steps)
-    office_work.load_all(papers, folder / "hospitals")
-    steps("hospitals loaded their tables (site load)")
-    file = folder / "study" / "study.toml"
-    file.parent.mkdir()
-    file.write_bytes(study or three_sites_study())
-    office_work.approve_all(papers, file)
-    steps("the study is signed; officers looked at it and approved (study sign, site check, site approve)")
     with Machines(papers, extra or {}, flwr) as machines:
-        machines.start_superlink()
+        machines.begin_superlink()  # it starts while the hospitals load
+        office_work.load_all(papers, folder / "hospitals")
+        steps("hospitals loaded their tables (site load)")
+        file = folder / "study" / "study.toml"
+        file.parent.mkdir()
+        file.write_bytes(study or three_sites_study())
+        office_work.approve_all(papers, file)
+        steps(
+            "the study is signed; officers looked at it and approved (study sign, site check, site approve)"
+        )
+        machines.wait_for_superlink()
         steps(f"SuperLink on {HOST}:{port}, TLS and node authentication")
         machines.register()
         steps("SuperNodes registered (flwr supernode register)")
@@ -114,7 +117,7 @@ def run_processes(
         machines.wait_for_sites()
         steps(f"{len(sites)} sites run: node, SuperNode and worker each (site serve)")
         machines.run(*machines.study_command(file, folder / "results"), seconds=RUN_SECONDS)
-        steps("study answered with private sums (study run)")
+        steps("study answered with private sums, over streams that the sites dialed (study run)")
     if machines.tree.left():
         raise FederationError(f"processes are left: {machines.tree.left()}", where="demo --processes")
     steps("every process ended")

@@ -22,6 +22,7 @@ from fedvalue.payment.mechanisms.calibration_gate import Gate
 from fedvalue.payment.model_gate import gate_of, terms_of
 from fedvalue.payment.readings import Sources
 from fedvalue.payment.risk_coefficients import risk_coefficients
+from fedvalue.study.file import parse
 from fedvalue.study.payments import Use
 from tests.laws.suite import with_noise, without_noise
 from tests.unit.payment.kinds.sources import BUDGET, DAY, changed, figures
@@ -239,3 +240,71 @@ def test_a_standard_that_reads_a_models_training_is_refused() -> None:
     file = changed(STANDARD, *(edit(cell, "training") for cell in RAW))
     with pytest.raises(EvidenceOfAnother, match="training"):
         answer(file, asked(conclusion), DAY, budget=BUDGET, minimum=20)
+
+
+STUDY = """
+[study]
+id = "risk"
+title = { en = "Risk" }
+question = { en = "What does risk cost?" }
+principal_investigator = "nobody"
+valid = { from = 2026-01-01, until = 2036-12-31 }
+[privacy]
+unit = "patient"
+epsilon = 2.0
+delta = 1e-6
+patient_cap = 100000
+[federation]
+min_sites = 3
+[governance]
+profile = "none"
+[cohort]
+index = { first = "patient" }
+[variables]
+tp53 = { variant = { gene = "TP53" }, levels = ["mutated", "wild type", "not tested"] }
+severity = { person = "severity", levels = ["high", "middle", "low"] }
+risk = { person = "risk", clip = [0, 1], unit = "probability" }
+[endpoints]
+stroke = { kind = "binary", source = "person", column = "stroke" }
+[[analyses]]
+kind = "model_evaluation"
+outcome = "stroke"
+score = "risk"
+cells = ["CELLS"]
+budget = 1.0
+"""
+
+
+def genes(cells: str, *edits: tuple[str, str], strata: tuple[str, ...] = ("high", "middle", "low")) -> None:
+    """Ask whether a standard over these cells says enough about genes."""
+    estimates = cells_of(cells, strata)
+    file = changed(STANDARD, *(edit(cell, "model_evaluation") for cell in RAW), *edits)
+    study = parse(STUDY.replace("CELLS", cells).encode(), where="study")
+    model_gate.require_genes_justified(file.standard, study, USES, (estimates,))
+
+
+def cells_of(variable: str, levels: tuple[str, ...]) -> Conclusion:
+    found = cells(dict.fromkeys(levels, 1.0), dict.fromkeys(levels, 100), 1e-4, 0.0)
+    renamed = tuple(
+        s.model_copy(update={"name": s.name.replace("severity=", f"{variable}=")}) for s in found.strata
+    )
+    return found.model_copy(update={"strata": renamed})
+
+
+TP53 = ("mutated", "wild type", "not tested")
+BY_GENE = tuple(
+    (f'stratum: "severity={old}"', f'stratum: "tp53={new}"') for old, new in zip(RAW, TP53, strict=True)
+)
+WHY = (
+    "decision_rule: D1",
+    "contract:\n  genomic_justification: TP53 triples adverse events\ndecision_rule: D1",
+)
+
+
+def test_a_standard_that_rests_on_genes_says_why_and_leaves_no_cell_out() -> None:
+    genes("severity")  # no genes, nothing to justify
+    with pytest.raises(PaymentError, match="rest on genes"):
+        genes("tp53", *BY_GENE, strata=TP53)
+    genes("tp53", *BY_GENE, WHY, strata=TP53)
+    with pytest.raises(PaymentError, match="genes never exclude"):
+        genes("tp53", *BY_GENE, WHY, strata=(*TP53, "failed sample"))

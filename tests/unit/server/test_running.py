@@ -15,7 +15,7 @@ from fedvalue.evidence import statements
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.planning.concluding import quiet
 from fedvalue.server.coordinator import Coordinator
-from fedvalue.server.run_state import RunFolder
+from fedvalue.server.run_state import RunFolder, State
 from fedvalue.server.running import run_watched
 from fedvalue.study.file import digest
 from fedvalue.study.signature import sign
@@ -89,7 +89,14 @@ def test_after_a_kill_the_study_goes_on_and_asks_nothing_twice(hospitals: Hospit
     assert (state.phase, state.reason, state.over) == ("failed", "Killed", True)
 
     with hospitals.grid() as grid:  # the nodes were started again too
-        evidence = run_watched(coordinator(hospitals), grid, out)
+        kept: list[tuple[str, str]] = []
+        evidence = run_watched(
+            coordinator(hospitals),
+            grid,
+            out,
+            lambda package: kept.append((package.evidence_id, RunFolder(out).state().phase)),
+        )
+    assert kept == [(evidence.evidence_id, "running")]  # results are written before it counts as finished
     assert debits(hospitals) == [2] * 5
     assert [(r.label, r.attempt) for r in evidence.releases] == [("release-1", 1), ("release-2", 1)]
     assert [spent.releases for spent in evidence.privacy.spent] == [2] * 5
@@ -128,6 +135,17 @@ def test_a_cancelled_study_ends_at_its_next_step_and_can_be_taken_up(
     assert debits(hospitals) == [1] * 5
     with hospitals.grid() as grid:
         assert len(run_watched(coordinator(hospitals), grid, folder.folder).releases) == 2
+
+
+def test_the_log_of_a_run_gets_a_line_when_something_changes_and_not_when_nothing_does(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path / "out")
+    state = State(study_id="a", study_hash="b" * 64, phase="waiting for sites", updated=noon())
+    for reason in ("0 of 3 are connected", "0 of 3 are connected", "1 of 3 are connected"):
+        folder.tell(state.model_copy(update={"reason": reason}))
+    assert [json.loads(line)["reason"][0] for line in folder.lines()] == ["0", "1"]
+    assert folder.state().reason == "1 of 3 are connected"
 
 
 def test_too_few_sites_are_a_state_with_its_reason(hospitals: Hospitals, tmp_path: Path) -> None:

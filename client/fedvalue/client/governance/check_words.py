@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from fedvalue.client.governance.checking import Checked, Rehearsal
+from fedvalue.planning.chinese import analyses_in_chinese
 from fedvalue.planning.words import in_words
+from fedvalue.study.questions.chinese import duration
 
 Language = Literal["en", "zh"]
 
@@ -40,11 +42,6 @@ _ALSO_ZH: Mapping[str, str] = {
     "counter and hash of this site's ledger": "本机构台账的计数与哈希值",
     "codes of refusals": "拒绝代码",
 }
-_KEYS_ZH: Mapping[str, str] = {
-    "endpoint": "终点", "variable": "变量", "by": "分组", "at": "时间点", "of": "对象", "treatment": "治疗",
-    "covariates": "协变量", "outcome": "结局", "architecture": "模型结构",
-}  # fmt: skip
-
 
 _STEPS_ZH: Mapping[str, str] = {
     "patients in the store": "库中患者", "with a known day of origin": "起始日已知", "with a ": "有",
@@ -112,7 +109,7 @@ def _chinese(checked: Checked) -> list[str]:
         f"申请人：{charter.principal_investigator}；有效期 {charter.valid.start} 至 {charter.valid.until}。",
         "",
         "统计量",
-        *(f"  {n}. {_question_zh(question)}" for n, question in enumerate(study.analyses, start=1)),
+        *(f"  {n}. {sentence}" for n, sentence in enumerate(analyses_in_chinese(study), start=1)),
         "",
         "入组条件",
         *(f"  {line}" for line in _cohort_zh(checked)),
@@ -141,46 +138,20 @@ def _chinese(checked: Checked) -> list[str]:
     return lines
 
 
-def _question_zh(question: Any) -> str:
-    given = question.model_dump(mode="json", exclude={"kind", "budget"}, exclude_none=True)
-    named = "；".join(
-        f"{_KEYS_ZH.get(key, key)} = {_value(value)}"
-        for key, value in given.items()
-        if value not in ([], {}, "")
-    )
-    return f"{kind_name(question.kind, 'zh')}：{named}；占预算 {question.budget * 100:.3g}%"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        given = {key: item for key, item in value.items() if item not in (None, [], {})}
-        return "，".join(f"{key} {_value(item)}" for key, item in given.items())
-    return "、".join(map(_value, value)) if isinstance(value, list) else str(value)
-
-
-_UNITS_ZH = {"day": "天", "week": "周", "month": "个月", "year": "年"}
-
-
-def _lasting(duration: str) -> str:
-    """``365 days`` as a Chinese reader writes it."""
-    amount, unit = duration.split()
-    return f"{amount} {_UNITS_ZH[unit.removesuffix('s')]}"
-
-
 def _cohort_zh(checked: Checked) -> list[str]:
     kinds = {"drug": "用药", "condition": "诊断", "procedure": "操作"}
     cohort = checked.study.cohort
     first = cohort.index.first
+    codes = "、".join(cohort.index.codes)
     lines = [
         "患者表中的全部患者，自起始日计。" if first == "patient"
-        else f"第 {cohort.index.number} 线治疗（{'、'.join(cohort.index.codes) or '任何药物'}）开始之日为起点。"
-        if first == "line"
-        else f"首次{kinds[first]}记录 {'、'.join(cohort.index.codes)} 之日为起点。"
+        else f"第 {cohort.index.number} 线治疗（{codes or '任何药物'}）开始之日为起点。" if first == "line"
+        else f"首次{kinds[first]}记录 {codes} 之日为起点。"
     ]  # fmt: skip
     if cohort.index.washout is not None:
-        lines.append(f"该记录之前 {_lasting(cohort.index.washout)} 内无同类记录。")
+        lines.append(f"该记录之前 {duration(cohort.index.washout)} 内无同类记录。")
     if cohort.observable is not None:
-        lines.append(f"起点之前须连续参保 {_lasting(cohort.observable)}。")
+        lines.append(f"起点之前须连续参保 {duration(cohort.observable)}。")
     for word, criteria in (("必须有", cohort.require), ("不得有", cohort.exclude)):
         lines += [
             f"{word}{kinds[each.kind]} {'、'.join(each.codes)}，时间窗 {each.within}。" for each in criteria

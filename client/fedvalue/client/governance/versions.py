@@ -166,7 +166,7 @@ def sign_policy(home: SiteHome, key: Ed25519PrivateKey) -> PolicyVersion | None:
       The version; None where the newest one says the same already.
 
     Raises:
-      PolicyForbids: the key may not sign it.
+      PolicyForbids: the key may not sign it, or the officer's key holds an office in it.
       SignatureInvalid: the history does not hold.
       OutputError: the home cannot be written.
     """
@@ -180,6 +180,7 @@ def sign_policy(home: SiteHome, key: Ed25519PrivateKey) -> PolicyVersion | None:
                 "this key may not sign the policy", where="policy.toml people",
                 do="the security administrator signs, or the officer where there is none",
             )  # fmt: skip
+        _apart(home)
         folder = home.folder / FOLDER
         last = folder / f"{found.number:04d}.json"
         version = PolicyVersion(
@@ -196,6 +197,17 @@ def sign_policy(home: SiteHome, key: Ed25519PrivateKey) -> PolicyVersion | None:
         "policy signed", version=version.number, digest=version.digest
     )
     return signed
+
+
+def _apart(home: SiteHome) -> None:
+    """Refuse a policy in which the officer's own key holds another office."""
+    officer = home.card().officer_key
+    for person in home.policy.people:
+        if person.key == officer:
+            raise PolicyForbids(
+                f"the officer's key has the office {person.role!r} as well", where="policy.toml people",
+                do="one key has one office: give that one to somebody else",
+            )  # fmt: skip
 
 
 def changes(home: SiteHome, versions: Sequence[PolicyVersion]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from fedvalue.client.records.selection import code_matches, integers, require_tables
+from fedvalue.client.records.selection import code_matches, integers, require_tables, within_window
 from fedvalue.client.records.store import EVERY_GENE
 from fedvalue.study.model import window_days
 from fedvalue.study.sources import RecordCount, WorstGrade
@@ -42,8 +42,7 @@ def counted_days(
     sql = f"""SELECT c.position, CASE
     WHEN bool_or(x.patient_id IS NOT NULL AND x.day IS NULL) THEN NULL
     ELSE CAST(count(DISTINCT x.day) AS DOUBLE) END AS v
-FROM chosen c LEFT JOIN {source.of} x ON x.patient_id = c.patient_id AND {matches}
-  AND (x.day IS NULL OR x.day - c.index_day BETWEEN $first AND $last)
+FROM chosen c LEFT JOIN {within_window(source.of, matches, undated=True)} x USING (position)
 GROUP BY c.position"""  # noqa: S608 (own names; every value of the study is a parameter)
     return sql, parameters
 
@@ -61,8 +60,7 @@ def first_record_day(
     """
     matches, parameters = _matching(connection, name, source)
     sql = f"""SELECT c.position, CAST(min(x.day - c.index_day) AS DOUBLE) AS v
-FROM chosen c LEFT JOIN {source.of} x ON x.patient_id = c.patient_id AND {matches}
-  AND x.day - c.index_day BETWEEN $first AND $last
+FROM chosen c LEFT JOIN {within_window(source.of, matches)} x USING (position)
 GROUP BY c.position"""  # noqa: S608 (own names; every value of the study is a parameter)
     return sql, parameters
 
@@ -102,8 +100,7 @@ def worst_grade(connection: duckdb.DuckDBPyConnection, name: str, source: WorstG
         f"""SELECT CASE
     WHEN bool_or(x.patient_id IS NOT NULL AND x.grade IS NULL) THEN -1
     ELSE coalesce(max(x.grade), 0) END AS value
-FROM chosen c LEFT JOIN adverse_event x ON x.patient_id = c.patient_id AND {matches}
-  AND x.day - c.index_day BETWEEN $first AND $last
+FROM chosen c LEFT JOIN {within_window("adverse_event", matches)} x USING (position)
 GROUP BY c.position ORDER BY c.position""",  # noqa: S608 (own names; every value is a parameter)
         parameters,
     )

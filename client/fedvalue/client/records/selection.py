@@ -79,6 +79,23 @@ def code_matches(codes: Sequence[str]) -> tuple[str, dict[str, object]]:
     return f"({' OR '.join(parts)})", parameters
 
 
+def within_window(table: str, matches: str, *, undated: bool = False) -> str:
+    """Return the rows ``x`` of a table inside each patient's window, with the patient's ``position``.
+
+    An outer join on such a condition would look at every pair of rows; this looks at each patient's own.
+
+    Args:
+      table: A canonical table.
+      matches: Condition on ``x``; the window's days are ``$first`` and ``$last``.
+      undated: Take rows without a day along.
+    """
+    inside = "x.day - c.index_day BETWEEN $first AND $last"
+    return (
+        f"(SELECT c.position, x.* FROM chosen c JOIN {table} x USING (patient_id) "  # noqa: S608 (own names)
+        f"WHERE {matches} AND ({'x.day IS NULL OR ' if undated else ''}{inside}))"
+    )
+
+
 def require_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], who: str) -> None:
     """Check that the site's mapping fills these tables.
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.client.records.counting import counted_days, first_record_day, index_days, worst_grade
-from fedvalue.client.records.selection import integers, person_column, require_tables
+from fedvalue.client.records.selection import integers, person_column, require_tables, within_window
 from fedvalue.client.records.variant_levels import first_variant_level, variant_level
 from fedvalue.study.cohort import Variable
 from fedvalue.study.model import window_days
@@ -66,8 +66,7 @@ FROM chosen c JOIN patient p USING (patient_id)"""  # noqa: S608 (quoted column)
         values = f"""SELECT c.position, CASE
     WHEN bool_or(x.patient_id IS NOT NULL AND ({amount} IS NULL OR x.currency <> $unit)) THEN NULL
     ELSE CAST(coalesce(sum({amount}), 0) AS DOUBLE) END AS v
-FROM chosen c LEFT JOIN claim x ON x.patient_id = c.patient_id
-  AND x.day - c.index_day BETWEEN $first AND $last
+FROM chosen c LEFT JOIN {within_window("claim", "true")} x USING (position)
 GROUP BY c.position"""  # noqa: S608 (own names)
     finite = "CASE WHEN isfinite(v) THEN v ELSE 'nan'::DOUBLE END AS value"
     sql = f"SELECT {finite} FROM ({values}) ORDER BY position"  # noqa: S608 (own text)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fedvalue.client.running.supervisor import Part, Supervisor, Waits
+from fedvalue.client.running.watched import supernode_gave_up
 
 FAST = Waits(first=0.05, longest=0.2)
 ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath)}
@@ -175,3 +176,16 @@ def test_a_part_that_gives_up_but_stays_is_killed_and_started_again() -> None:
         lambda it: len(it.events("part died")) >= 2,
     )
     assert {event["exit"] for event in running.events("part died")} == {-signal.SIGKILL}
+
+
+def test_a_supernode_that_says_it_will_not_dial_again_is_known_by_its_words() -> None:
+    for text in (
+        "ERROR :     SSL/TLS handshake error detected.",
+        "WARNING :   Giving up reconnection after 2.00 seconds and 3 tries.",
+    ):
+        assert supernode_gave_up({"event": "line", "text": text})
+    for text in (
+        "WARNING :   Connection attempt failed, retrying in 2.00 seconds",
+        "INFO :      Sent successfully",
+    ):
+        assert not supernode_gave_up({"event": "line", "text": text})

@@ -27,7 +27,8 @@ from proofs.neighbour_forms import FORMS, study
 SVG = "{http://www.w3.org/2000/svg}"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 PATIENTS = 3_000
-DRAWN = [kind for kind in FORMS if kind not in generic.OWN]
+ASKED = [kind for kind in FORMS if kind != "training"]  # made-up patients train no model
+DRAWN = [kind for kind in ASKED if kind not in generic.OWN]
 
 
 @cache
@@ -79,7 +80,7 @@ def own(asked: Study, conclusion: Conclusion) -> frozenset[str]:
     return frozenset({*asked.variables, *asked.endpoints, *levels, *sites})
 
 
-@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("kind", ASKED)
 def test_every_word_that_an_analysis_prints_is_known_in_chinese(kind: str) -> None:
     for form in range(len(FORMS[kind])):
         asked, conclusion = made(kind, form)
@@ -128,13 +129,12 @@ def test_half_and_twice_lie_as_far_from_the_line_of_no_difference(names: Names) 
 
 
 def test_a_model_without_a_link_has_its_slopes_around_zero() -> None:
-    asked, conclusion = made("regression", 4)
+    _, conclusion = made("regression", 4)
     (figure,) = figures("regression", 4)
     (zero,) = dashed(figure)
     slopes = [e.value for key, e in conclusion.strata[0].estimates.items() if key != "intercept"]
     for place, slope in zip(squares(figure), slopes, strict=True):
         assert math.copysign(1, place - zero) == math.copysign(1, slope)
-    del asked
 
 
 def test_an_effect_has_its_forest_its_balance_and_its_overlap() -> None:

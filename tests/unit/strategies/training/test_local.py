@@ -38,11 +38,11 @@ def patients(count: int, seed: int = 0) -> Rows:
 def test_a_step_is_the_clipped_sum_plus_noise_of_the_planned_size_over_the_public_denominator() -> None:
     rows, start = patients(60), np.array([0.1, -0.3, 0.2])
     exact = -0.5 / 60 * gradient_sum(Logistic(), INPUTS, start, rows, 1.0)
-    drawn = np.array([local_update(Logistic(), INPUTS, start, rows, PLAN, SystemNoise()) for _ in range(300)])
+    drawn = np.array([local_update(Logistic(), INPUTS, start, rows, PLAN, SystemNoise()) for _ in range(150)])
     deviation = 0.5 / 60  # learning rate x noise multiplier x clip / denominator
-    # 900 draws: mean within 4 and spread within 5 standard errors but for about 1 run in 10,000
-    assert np.abs(drawn.mean(axis=0) - exact).max() < 4 * deviation / sqrt(300)
-    assert abs(float((drawn - exact).std()) / deviation - 1) < 5 / sqrt(2 * 900)
+    # 450 draws: mean within 4 and spread within 5 standard errors but for about 1 run in 10,000
+    assert np.abs(drawn.mean(axis=0) - exact).max() < 4 * deviation / sqrt(150)
+    assert abs(float((drawn - exact).std()) / deviation - 1) < 5 / sqrt(2 * 450)
 
 
 @pytest.mark.parametrize("multiplier", [0.3, 1.0, 40.0])
@@ -140,4 +140,6 @@ def test_a_plan_that_protects_nobody_is_refused(changed: dict[str, float]) -> No
 
 def test_parameters_of_another_model_are_refused() -> None:
     with pytest.raises(PrivacyError, match="not those of this model"):
-        local_update(Logistic(), INPUTS, np.zeros(size(Logistic(), INPUTS) + 1), patients(3), PLAN, SystemNoise())
+        local_update(
+            Logistic(), INPUTS, np.zeros(size(Logistic(), INPUTS) + 1), patients(3), PLAN, SystemNoise()
+        )

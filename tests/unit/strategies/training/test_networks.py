@@ -22,7 +22,16 @@ from fedvalue.strategies.training.models.network import (
     score,
     size,
 )
-from fedvalue.study.architectures import Architecture, Hazard, Linear, Logistic, Poisson, Survival, Tabular, layers
+from fedvalue.study.architectures import (
+    Architecture,
+    Hazard,
+    Linear,
+    Logistic,
+    Poisson,
+    Survival,
+    Tabular,
+    layers,
+)
 from proofs.model_neighbours import FORMS, draw, inputs_of
 
 EVERY = [form for forms in FORMS.values() for form in forms]
@@ -43,7 +52,9 @@ def test_a_logistic_prediction_by_hand() -> None:
     # (80 - 50) / 50 = 0.6; the level's column counts -0.2, an unknown number 0 and an unknown level its own 0.9
     inputs = Inputs((Numeric("age", (0.0, 100.0)),), (Coded("sex", 2),))
     parameters = np.array([2.0, 0.5, -0.2, 0.9, 0.1])  # age, two levels, unknown, intercept
-    rows = Rows(np.array([[80.0], [np.nan], [1e300]]), np.array([[1], [7], [0]]), np.zeros((3, 0), dtype=np.int64))
+    rows = Rows(
+        np.array([[80.0], [np.nan], [1e300]]), np.array([[1], [7], [0]]), np.zeros((3, 0), dtype=np.int64)
+    )
     logits = np.array([1.2 - 0.2 + 0.1, 0.0 + 0.9 + 0.1, 2.0 + 0.5 + 0.1])
     found = predict(Logistic(), inputs, parameters, rows)
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-12)
@@ -52,7 +63,9 @@ def test_a_logistic_prediction_by_hand() -> None:
 def test_genes_that_nobody_looked_at_are_zeros_with_a_flag() -> None:
     inputs = Inputs(genes=(Gene("EGFR", 2),))
     parameters = np.array([5.0, 1.0, 2.0, 0.0])  # flag, two variants, intercept
-    rows = Rows(np.zeros((4, 0)), np.zeros((4, 0), dtype=np.int64), np.array([[-1, -1], [0, 1], [1, 1], [-1, 1]]))
+    rows = Rows(
+        np.zeros((4, 0)), np.zeros((4, 0), dtype=np.int64), np.array([[-1, -1], [0, 1], [1, 1], [-1, 1]])
+    )
     logits = np.array([5.0, 2.0, 3.0, 2.0])  # somebody looked at one of two: no flag
     np.testing.assert_allclose(predict(Logistic(), inputs, parameters, rows), 1 / (1 + np.exp(-logits)))
 
