@@ -7,6 +7,7 @@ contribution in the same way.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import duckdb
 
+from fedvalue.client import records
 from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import Mapping, parse_mapping
 from fedvalue.client.records.snapshot import build
@@ -162,29 +164,31 @@ def files(people: int = PEOPLE) -> Path:
     bill = "'C' || lpad(CAST({} AS VARCHAR), 9, '0')"
     with duckdb.connect() as engine:
         engine.execute("SET threads = 2")
-        for name, sql in {
+        tables = {
             "people": (
-                f"SELECT {who.format('i')} AS pid, DATE '2019-01-01' + CAST(hash(i) % 300 AS INT) AS joined, "
+                f"SELECT {who.format('i')} AS pid, DATE '2019-01-01' + CAST(hash(i) % 300 AS INT) AS joined, "  # noqa: S608 (own names)
                 "1930 + hash(i, 1) % 60 AS born, CASE WHEN hash(i, 2) % 2 = 0 THEN 'F' ELSE 'M' END AS sex, "
-                "DATE '2024-12-01' + CAST(hash(i, 3) % 90 AS INT) AS seen, "
-                "CASE WHEN hash(i, 4) % 3 = 0 THEN DATE '2022-01-01' + CAST(hash(i, 5) % 900 AS INT) END AS died "
+                "DATE '2024-12-01' + CAST(hash(i, 3) % 90 AS INT) AS seen, CASE WHEN hash(i, 4) % 3 = 0 "
+                "THEN DATE '2022-01-01' + CAST(hash(i, 5) % 900 AS INT) END AS died "
                 f"FROM range({people}) t(i)"
             ),
             "claims": (
-                f"SELECT {who.format(f'i // {CLAIMS_EACH}')} AS pid, {bill.format('i')} AS claim, "
-                "DATE '2020-01-01' + CAST(hash(i) % 1800 AS INT) AS day, "
-                "['C34.1', 'C34.9', 'E11.9', 'I10', 'J18.9', 'K29.5', 'M54.5', 'N18.9'][CAST(1 + hash(i, 1) % 8 AS INT)] AS dx, "
-                "printf('%.2f', 5000 + (CAST(hash(i, 2) % 2000000 AS INT)) / 100.0) AS total, "
+                f"SELECT {who.format(f'i // {CLAIMS_EACH}')} AS pid, {bill.format('i')} AS claim, "  # noqa: S608 (own names)
+                "DATE '2020-01-01' + CAST(hash(i) % 1800 AS INT) AS day, ['C34.1', 'C34.9', 'E11.9', 'I10', "
+                "'J18.9', 'K29.5', 'M54.5', 'N18.9'][CAST(1 + hash(i, 1) % 8 AS INT)] AS dx, "
+                "printf('%.2f', 5000 + (hash(i, 2) % 2000000) / 100.0) AS total, "
                 f"printf('%.2f', (hash(i, 3) % 500000) / 100.0) AS self FROM range({claims}) t(i)"
             ),
             "lines": (
-                f"SELECT {who.format(f'i // {CLAIMS_EACH * LINES_EACH}')} AS pid, "
+                f"SELECT {who.format(f'i // {CLAIMS_EACH * LINES_EACH}')} AS pid, "  # noqa: S608 (own names)
                 f"{bill.format(f'i // {LINES_EACH}')} AS claim, i % {LINES_EACH} + 1 AS line, "
                 f"DATE '2020-01-01' + CAST(hash(i // {LINES_EACH}) % 1800 AS INT) AS day, "
-                "'X' || lpad(CAST(hash(i) % 50000 AS VARCHAR), 6, '0') AS code, 1 + hash(i, 1) % 9 AS cnt, "
-                f"printf('%.2f', (hash(i, 2) % 1000000) / 100.0) AS amount FROM range({lines}) t(i)"
+                "'X' || lpad(CAST(hash(i) % 50000 AS VARCHAR), 6, '0') AS code, "
+                "1 + hash(i, 1) % 9 AS cnt, printf('%.2f', (hash(i, 2) % 1000000) / 100.0) AS amount "
+                f"FROM range({lines}) t(i)"
             ),
-        }.items():
+        }
+        for name, sql in tables.items():
             engine.execute(f"COPY ({sql}) TO '{folder / name}.csv' (HEADER)")
     (folder / "whole").touch()
     return folder
@@ -193,11 +197,19 @@ def files(people: int = PEOPLE) -> Path:
 def store(people: int = PEOPLE) -> tuple[Path, Took]:
     """Return the store of so many patients and what loading took, loaded where it is not there."""
     folder = files(people)
-    place, said = folder / "store" / "records.duckdb", folder / "load.json"
+    place, said = folder / "store" / "records.duckdb", folder / f"load-{_loader()}.json"
     if not (place.exists() and said.exists()):
         place.unlink(missing_ok=True)
         said.write_text(json.dumps(astuple(alone("load", str(folder), str(place)))))
     return place, Took(*json.loads(said.read_text()))
+
+
+def _loader() -> str:
+    """Return a digest of the loader's own code: a store that another loader made says nothing of this one."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(records.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def alone(*words: str) -> Took:
@@ -206,8 +218,11 @@ def alone(*words: str) -> Took:
     Raises:
       RuntimeError: it failed.
     """
-    ended = subprocess.run(  # noqa: S603 (this very module)
-        [sys.executable, "-m", "benchmarks.claims_at_size", *words], capture_output=True, text=True, check=False
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.claims_at_size", *words],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ended.returncode:
         raise RuntimeError(ended.stderr[-2000:])

@@ -23,7 +23,8 @@ RATIO_AT_MOST = 2.0
 RUNS = 3
 BY_HAND = """
 WITH ill AS (
-    SELECT patient_id, min(day) AS index_day FROM condition WHERE starts_with(code, 'C34') GROUP BY patient_id),
+    SELECT patient_id, min(day) AS index_day FROM condition
+    WHERE starts_with(code, 'C34') GROUP BY patient_id),
   chosen AS (
     SELECT * FROM ill WHERE NOT EXISTS (
       SELECT 1 FROM condition x WHERE x.patient_id = ill.patient_id AND x.code = 'E11.9'
@@ -44,11 +45,11 @@ LEFT JOIN dead USING (patient_id) LEFT JOIN seen USING (patient_id) ORDER BY pat
 """
 
 
-def measure(folder: Path, people: int = claims_at_size.PEOPLE) -> Row:
+def measure(_folder: Path, people: int = claims_at_size.PEOPLE) -> Row:
     """Build both ways and keep the fastest of each.
 
     Args:
-      folder: Not needed.
+      _folder: Not needed.
       people: Patients in the store.
 
     Raises:
@@ -65,7 +66,9 @@ def measure(folder: Path, people: int = claims_at_size.PEOPLE) -> Row:
         began = time.process_time()
         frozen = build(place, study)
         ours.append(time.process_time() - began)
-        same = np.array_equal(frozen.patient_ids, found["patient_id"].astype(object)) and np.array_equal(
+        same = np.array_equal(
+            frozen.patient_ids, np.asarray(found["patient_id"], dtype=object)
+        ) and np.array_equal(
             frozen.cohort.numbers["cost"], np.ma.filled(np.ma.asarray(found["cost"]), np.nan)
         )
         if not same:

@@ -42,9 +42,10 @@ def measure(folder: Path, people: int = claims_at_size.PEOPLE) -> Row:
     if ours.cpu > 10 * STEEPEST * small.cpu:
         raise RuntimeError(f"{ours.cpu:.0f} s beside {small.cpu:.1f} s for a tenth of the rows")
     how = (
-        f"{people:,} patients, {people * 5:,} claims, {people * 20:,} claim lines from CSV files to the store, "
-        f"beside DuckDB's own read of the files into tables; CPU seconds of all threads. Ours: {ours.wall:.0f} s "
-        f"on the clock, {small.cpu:.1f} CPU s for a tenth, peak {ours.peak:.0f} MiB; cohort and contribution of "
+        f"{people:,} patients, {people * 5:,} claims, {people * 20:,} claim lines from CSV files to the "
+        "store, beside DuckDB's own read of the files into tables; CPU seconds of all threads. Ours: "
+        f"{ours.wall:.0f} s on the clock, {small.cpu:.1f} CPU s for a tenth, peak {ours.peak:.0f} MiB; "
+        "cohort and contribution of "
         f"{cohort.rows:,} patients {cohort.cpu:.1f} CPU s, peak {cohort.peak:.0f} MiB"
     )
     return Row(ours=ours.cpu, other=own.cpu, ratio=ours.cpu / own.cpu, unit="s", how=how)

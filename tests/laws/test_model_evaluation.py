@@ -62,7 +62,8 @@ class TestModelEvaluation(AnalysisLaws):
             ("a", "b", "c"),
         )  # fmt: skip
         timed = EvaluationOfModel(network(rng, outputs=3), "", "exclude", (0.5,), grid=grid)
-        return [everything, timed, replace(ONE, prediction=Risk("cost"))]
+        wild = replace(network(rng), layers=tuple((w * 1e200, b) for w, b in network(rng).layers))
+        return [everything, timed, replace(ONE, prediction=Risk("cost")), replace(ONE, prediction=wild)]
 
 
 def patients(risk: np.ndarray, status: np.ndarray, **categories: np.ndarray) -> Cohort:

@@ -17,7 +17,8 @@ def test_paid_amounts_by_claim_are_those_of_the_files(shared_data: Path, tmp_pat
         paid = dict(store.execute("SELECT setting, sum(total_paid) FROM claim GROUP BY 1").fetchall())
         lines = dict(
             store.execute(
-                "SELECT c.setting, sum(l.amount) FROM claim_line l JOIN claim c USING (patient_id, claim_id) GROUP BY 1"
+                "SELECT c.setting, sum(l.amount) FROM claim_line l JOIN claim c USING (patient_id, claim_id) "
+                "GROUP BY 1"
             ).fetchall()
         )
     assert {name: paid[name] for name in ("inpatient", "outpatient", "physician", "skilled nursing")} == {

@@ -59,6 +59,9 @@ def init(
             help="A site that plays: takes unsigned rosters; its answers pass for nothing else.",
         ),
     ] = False,
+    kind: Annotated[
+        str, typer.Option(help="What the site is: hospital, laboratory, 'primary care' or payer.")
+    ] = "hospital",
     passphrase: Annotated[
         bool, typer.Option("--passphrase", help="Ask for two passphrases: the site's, and the officer's.")
     ] = False,
@@ -92,6 +95,7 @@ def init(
         "budget": {"epsilon": epsilon, "delta": delta},
         "unsafe": unsafe or [],
         "simulation": simulation,
+        "kind": kind,
     }
     if allow:
         chosen["analyses"] = allow
@@ -130,12 +134,14 @@ def load(
         str | None, typer.Option(help="Instead of a mapping: a layout of `fedvalue site layout`.")
     ] = None,
     encoding: Annotated[str, typer.Option(help="Of a layout's text files: utf-8 or gb18030.")] = "utf-8",
+    language: Annotated[str, typer.Option(help="Of the report: en or zh.")] = "en",
     as_json: AsJson = False,
 ) -> None:
     """Load the hospital's tables into its records, and report every row that was left out, by reason.
 
     The records become what the folder says: a file that is as it was is not read again, a corrected one takes
-    the place of its rows. The report stays here (load-report.json in the home). Studies approved before keep their frozen rows.
+    the place of its rows. The report stays here (load-report.json in the home). Studies approved before keep
+    their frozen rows.
     """
     from fedvalue.client.loading import load_records
     from fedvalue.client.records.layouts import layout as shipped
@@ -147,7 +153,8 @@ def load(
         )
     meant = shipped(layout or "", encoding=encoding) if mapping is None else load_mapping(mapping)
     report = load_records(open_home(home), source, meant)
-    typer.echo(report.json_text() if as_json else report.plain_text(), nl=False)
+    told = report.plain_text("zh" if language == "zh" else "en")
+    typer.echo(report.json_text() if as_json else told, nl=False)
 
 
 def _passphrases(asked: bool, site: Path | None, officer: Path | None) -> Passphrases:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from fedvalue.client.opening import open_home
 from fedvalue.client.records.layouts import LAYOUTS, layout_text
 from fedvalue.client.records.migrations import migrate as migrate_store
 from fedvalue.client.records.store import FORMAT
+from fedvalue.errors import PaymentError
 
 Home = Annotated[Path, typer.Argument(help="The site's home folder.", show_default=False)]
 
@@ -21,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to ``fedvalue site``."""
     app.command()(layout)
     app.command()(migrate)
+    app.command()(held)
 
 
 def layout(
@@ -54,3 +57,32 @@ def migrate(
         return
     AuditLog(opened.audit_file, opened.clock).write("records migrated")
     typer.echo(f"the records had layout {had}, and have layout {to} now")
+
+
+def held(
+    home: Home,
+    out: Annotated[Path, typer.Option(help="New statement, YAML; its signature goes beside it, .sig.")],
+    name: Annotated[str, typer.Option(help="Name of the statement.")],
+    standard: Annotated[list[str], typer.Option(help="Standard that it is for; may be repeated.")],
+    year: Annotated[int, typer.Option(help="Settlement year.")],
+    grouping: Annotated[str, typer.Option(help="Version of the grouper.")],
+    prices: Annotated[str, typer.Option(help="Price list that the costs are at.")],
+    ledger_cases: Annotated[int, typer.Option(help="Inpatient settlements in the payer's ledger.")],
+    ledger_total: Annotated[str, typer.Option(help="Their cost in the ledger, such as 3285874.76.")],
+    currency: Annotated[str, typer.Option(help="ISO 4217 code.")] = "CNY",
+) -> None:
+    """State a payer's exact figures of a closed year, for `fedvalue payment decide --held`.
+
+    The records have to agree with the payer's ledger to the fen; where they do not, nothing is written.
+    """
+    from fedvalue.client.held import Terms, state
+
+    try:
+        total = Decimal(ledger_total)
+    except InvalidOperation:
+        raise PaymentError(f"{ledger_total!r} is no amount", where="--ledger-total") from None
+    opened = open_home(home)
+    terms = Terms(name, tuple(standard), year, grouping, prices, ledger_cases, total, currency)
+    made = state(opened, terms, out)
+    AuditLog(opened.audit_file, opened.clock).write("payer figures stated")
+    typer.echo(f"wrote {out} and {out.name}.sig; SHA-256 {made.digest}")

@@ -101,6 +101,8 @@ def check(
     require_budget(opened, checked.plan)
     if missing is not None:
         raise missing
+    for stands in checked.against:
+        raise PolicyForbids(stands.finding.en, where=f"policy.toml {stands.finding.policy}")
 
 
 def approve(

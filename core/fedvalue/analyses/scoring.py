@@ -56,6 +56,7 @@ class Network:
       columns: Of a row.
       layers: First to last.
       activation: As in `ScoringModel`.
+      skip: As in `ScoringModel`.
       link: As in `ScoringModel`.
       reach: As in `ScoringModel`.
       amounts: As in `ScoringModel`.
@@ -66,6 +67,7 @@ class Network:
     columns: tuple[Column, ...]
     layers: tuple[Layer, ...]
     activation: Activation
+    skip: bool
     link: Link
     reach: float
     amounts: tuple[float, float] | None
@@ -84,8 +86,8 @@ class Network:
             name: Field(variables[name].clip, tuple(variables[name].levels)) for name in model.variables
         }
         return cls(
-            model.columns, model.layers, model.activation, model.link, model.reach, model.amounts, fields,
-            model.digest[:8],
+            model.columns, model.layers, model.activation, model.skip, model.link, model.reach,
+            model.amounts, fields, model.digest[:8],
         )  # fmt: skip
 
     @property
@@ -104,9 +106,10 @@ class Network:
           rows: Columns, shape ``(n, k)``.
         """
         with np.errstate(over="ignore", invalid="ignore"):
+            flowing = rows
             for layer in self.layers[:-1]:
-                rows = _ACTIVATIONS[self.activation](_through(layer, rows))
-            return _through(self.layers[-1], rows)
+                flowing = _ACTIVATIONS[self.activation](_through(layer, flowing))
+            return _through(self.layers[-1], np.hstack([flowing, rows]) if self.skip else flowing)
 
     def values(self, cohort: Cohort) -> Array:
         """Return what is predicted for each patient, NaN where arithmetic has no answer, shape ``(n,)``."""
@@ -190,7 +193,7 @@ def predicted(outputs: Array, link: Link) -> Array:
       link: As in `ScoringModel`. The probability of an event in any interval is ``1 - prod(1 - h)``, summed
         as logarithms.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         if link == "logistic":
             return np.asarray(special.expit(outputs[:, 0]), dtype=np.float64)
         if link == "hazard":  # log(1 - expit(z)) is log_expit(-z)

@@ -90,6 +90,7 @@ class ScoringModel(Part):
       columns: What a row holds, in order.
       hidden: Widths of the hidden layers; empty for a linear model.
       activation: After each hidden layer.
+      skip: Whether the last layer also takes the columns themselves, behind what the hidden layers give.
       reach: A scaled number counts from minus this to this; 0 for as far as its clip goes.
       outputs: Numbers that come out: 1, or the intervals of a survival model.
       link: ``logistic``: the probability is the logistic function of the one output. ``hazard``: the logistic
@@ -103,6 +104,7 @@ class ScoringModel(Part):
     columns: tuple[Column, ...] = Field(strict=False, min_length=1, max_length=MAX_COLUMNS)
     hidden: tuple[int, ...] = Field(default=(), strict=False, max_length=6)
     activation: Activation = "relu"
+    skip: bool = Field(default=False, exclude_if=operator.not_)
     reach: float = Field(default=0.0, ge=0)
     outputs: int = Field(default=1, ge=1, le=200)
     link: Link = "logistic"
@@ -117,6 +119,8 @@ class ScoringModel(Part):
             raise ValueError("amounts are [lowest, highest], for a model that predicts an amount")
         if not self.timed and self.outputs != 1:
             raise ValueError(f"link = {self.link!r} has one output")
+        if self.skip and not self.hidden:
+            raise ValueError("skip goes past hidden layers")
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
             raise ValueError("a column stands there twice")
@@ -133,8 +137,9 @@ class ScoringModel(Part):
 
     @property
     def _shapes(self) -> tuple[tuple[int, int], ...]:
-        widths = (len(self.columns), *self.hidden, self.outputs)
-        return tuple((after, before) for before, after in pairwise(widths))
+        *inner, last = pairwise((len(self.columns), *self.hidden, self.outputs))
+        wide = last[0] + (len(self.columns) if self.skip else 0)
+        return (*((after, before) for before, after in inner), (last[1], wide))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -205,18 +210,21 @@ class ScoringModel(Part):
                 raise ValueError(f"model: {column.variable} is no number; name its level, or unknown")
 
 
-def packed(layers: Sequence[Layer]) -> str:
+def packed(layers: Sequence[Layer], *, skip: bool = False) -> str:
     """Return the `ScoringModel.numbers` of some layers.
 
     Args:
       layers: Weights, shape ``(out, in)``, and biases, shape ``(out,)``, first to last.
+      skip: As in `ScoringModel`.
 
     Raises:
       ValueError: a number is not finite, or two layers do not fit.
     """
-    for (_, biases), (weights, _) in pairwise(layers):
-        if weights.shape[1] != len(biases):
-            raise ValueError("a layer takes as many numbers as the one before it gives")
+    given = [len(biases) for _, biases in layers[:-1]]
+    if skip and given:
+        given[-1] += layers[0][0].shape[1]
+    if [weights.shape[1] for weights, _ in layers[1:]] != given:
+        raise ValueError("a layer takes as many numbers as the one before it gives")
     parts = [part for weights, biases in layers for part in (np.ravel(weights), np.ravel(biases))]
     values = np.concatenate(parts).astype("<f8")
     if not np.isfinite(values).all():

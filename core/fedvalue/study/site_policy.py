@@ -30,6 +30,8 @@ from fedvalue.study.site_rules import (
 )
 from fedvalue.study.toml import listed, quoted
 
+SiteKind = Literal["hospital", "laboratory", "primary care", "payer"]
+
 
 def _known(kind: str) -> str:
     if kind not in KINDS:
@@ -97,6 +99,7 @@ class SitePolicy(Part):
       four_eyes: True where an approval needs a second person's signature.
       approval_days: Days after which an approval ends by itself; left out: with the study.
       consent: Whose rows may be counted; left out: as ``objection``.
+      kind: What the site is. Only a payer states exact figures of its own books.
     """
 
     site: str = Field(pattern=SITE_ID)
@@ -123,6 +126,7 @@ class SitePolicy(Part):
     four_eyes: bool = Field(default=False, exclude_if=_absent)
     approval_days: int | None = Field(default=None, ge=1, le=3660, exclude_if=_absent)
     consent: Consent | None = Field(default=None, exclude_if=_absent)
+    kind: SiteKind = Field(default="hospital", exclude_if=lambda value: value == "hospital")
 
     @model_validator(mode="after")
     def _compared(self) -> Self:
@@ -207,6 +211,8 @@ class SitePolicy(Part):
             lines.append(f"approval_days = {self.approval_days}         # an approval ends by itself")
         if self.consent is not None:
             lines.append(f"consent = {quoted(self.consent)}")
+        if self.kind != "hospital":
+            lines.append(f"kind = {quoted(self.kind)}")
         return "".join(f"{line}\n" for line in lines)
 
     def _confirmed_table(self) -> str:

@@ -189,7 +189,7 @@ def test_every_line_of_a_policy_is_in_its_hash() -> None:
         "limits": Limits(releases=1), "caps": Caps(threads=1),
         "opening": (Opening(start="08:00", until="18:00"),),
         "people": (Person(name="x", role="audit", key="ab" * 32),), "four_eyes": True, "approval_days": 9,
-        "consent": "recorded",
+        "consent": "recorded", "kind": "payer",
     }  # fmt: skip
     assert set(others) == set(Policy.model_fields)
     digests = {POLICY.model_copy(update={field: value}).digest() for field, value in others.items()}

@@ -37,7 +37,14 @@ from fedvalue.client.governance.withdrawals import counted
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.identity import SiteIdentity, admit, recognise, standing
 from fedvalue.client.records.dictionary import dictionary_of
-from fedvalue.client.records.snapshot import Snapshot, find_snapshot, freeze, read_snapshot, snapshot_path
+from fedvalue.client.records.snapshot import (
+    Snapshot,
+    find_snapshot,
+    freeze,
+    read_snapshot,
+    remove_rows,
+    snapshot_path,
+)
 from fedvalue.errors import (
     BudgetSpent,
     NotApproved,
@@ -212,8 +219,9 @@ def _sign_policy(home: SiteHome, officer: Ed25519PrivateKey) -> None:
 def _reserved_and_frozen(home: SiteHome, study: Study, asked: Reservation) -> Snapshot:
     """Reserve a plan with its spare attempts, then freeze the rows of those who can be charged for it.
 
-    Rows that were frozen before stay, unless the ledger knows of no reservation behind them: it was lost
-    since, and some of the people in them have no budget any more.
+    Rows that were frozen before stay, but for those of people who are not in any more while nothing was
+    released. They are frozen anew where the ledger knows of no reservation behind them: it was lost since,
+    and some of the people in them have no budget any more.
     """
     folder = home.study_folder(asked.study_hash)
     path = snapshot_path(folder, asked.study_hash)
@@ -223,7 +231,12 @@ def _reserved_and_frozen(home: SiteHome, study: Study, asked: Reservation) -> Sn
         ledger.reserve(asked)
         touched = next(h for h in ledger.reservations() if h.study_hash == asked.study_hash).partitions
         if path.exists() and held is not None:
-            return find_snapshot(folder, study)
+            asked_before = any(
+                e.kind == "debit" and e.attempt[0] == asked.study_hash for e in ledger.entries()
+            )
+            if asked_before:  # all rounds of a study see the same rows
+                return find_snapshot(folder, study)
+            return remove_rows(folder, study, may, limits=home.policy.machine)[0]
         path.unlink(missing_ok=True)
 
         def stays(ids: Sequence[str]) -> list[bool]:

@@ -138,11 +138,12 @@ class AuditLog:
         replace_file(path.with_name(PUBLIC), public_hex(made).encode(), mode=0o600)
         return made
 
-    def _public(self) -> bytes:
+    def _public(self) -> Ed25519PublicKey | None:
+        path = self.path.parent / "keys" / PUBLIC
         try:
-            return bytes.fromhex((self.path.parent / "keys" / PUBLIC).read_text(encoding="ascii").strip())
+            return Ed25519PublicKey.from_public_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
         except (OSError, ValueError):
-            return b""
+            return None
 
     def _note(self, end: int, line: bytes) -> None:
         """Write down where the log ends: one write of 86 bytes, without a sync, at most one line behind."""
@@ -179,9 +180,10 @@ def _read(line: bytes) -> dict[str, object] | None:
     return body if isinstance(body, dict) else {}
 
 
-def _holds(body: dict[str, object], signed: object, public: bytes) -> bool:
+def _holds(body: dict[str, object], signed: object, key: Ed25519PublicKey | None) -> bool:
+    if key is None:
+        return False
     try:
-        key = Ed25519PublicKey.from_public_bytes(public)
         content = _CONTEXT + rfc8785.dumps(body)  # type: ignore[arg-type]  # it was read from JSON
         key.verify(b64decode(str(signed), validate=True), content)
     except (InvalidSignature, ValueError, rfc8785.CanonicalizationError):

@@ -17,7 +17,7 @@ from fedvalue.client.governance.amendments import amended_by, inherited
 from fedvalue.client.governance.approvals import affords, is_mine
 from fedvalue.client.governance.policy import Finding
 from fedvalue.client.governance.populations import population_findings
-from fedvalue.client.governance.versions import changes, standing
+from fedvalue.client.governance.versions import changes, signers, standing
 from fedvalue.client.governance.withdrawals import counted
 from fedvalue.client.home import SiteHome
 from fedvalue.client.identity import admit
@@ -193,6 +193,13 @@ def _stand_against(home: SiteHome, study: Study, plan: Plan, roster: Roster) -> 
         )  # fmt: skip
     yield from home.policy.findings(study, plan, clear_sum=False, inherited=inherited(home, study))
     yield from population_findings(home, study, plan, clear_sum=False)
+    found = standing(home)
+    waits = bool(found.versions) and not found.signed
+    if waits and home.card().officer_key not in signers(home, found.versions):
+        yield Finding(
+            "policy.toml was changed, and the security administrator has not signed the change",
+            "policy.toml 已修改，安全管理员尚未签名", "people",
+        )  # fmt: skip
     yield from _told(lambda: admit(home, roster, plan.thresholds.colluding))
 
 

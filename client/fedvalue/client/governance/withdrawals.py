@@ -97,6 +97,8 @@ def _taken_out(home: SiteHome, folder: Path) -> None:
         return found
 
     snapshot, rows = remove_rows(folder, study, stay, limits=home.policy.machine)
+    # a line for each study that was looked at, so that the log does not tell whether anybody was in it
+    AuditLog(home.audit_file, home.clock).write("consent applied", study=folder.name)
     if snapshot.content == before.rows:
         return
     note = FrozenNote.signed(folder.name, snapshot.content, home.officer_key())
@@ -104,7 +106,6 @@ def _taken_out(home: SiteHome, folder: Path) -> None:
     if rows:
         with _register(home) as register:
             register.note_removed(folder.name, rows, home.clock().date())
-    AuditLog(home.audit_file, home.clock).write("consent applied", study=folder.name)
 
 
 def _frozen(folder: Path) -> bool:

@@ -29,7 +29,7 @@ _SPLICE = 2
 """Bases of an intron, next to an exon, that a splice site has (donor GT, acceptor AG)."""
 _CODON = re.compile(r"p\.[A-Z*]*(\d+)")
 """The first codon of a change; Oncotator writes p.ELREA746del for p.E746_A750del."""
-_STRETCH = 14
+STRETCH = 14
 """Bits of a position that one stretch of the catalogue's index spans."""
 _MARKS = ("", "chr", "Chr", "CHR")
 _MOST_DIGITS = 12
@@ -178,7 +178,7 @@ class Positions:
       spots: Chromosome, position, reference and alternative to gene and entry.
       places: Chromosome and position to the reference bases that the catalogue knows there.
       spans: Chromosome to first base, last base, gene and entry.
-      near: Chromosome, as files write it, and stretch of 2^`_STRETCH` bases in which an entry lies.
+      near: Chromosome, as files write it, and stretch of 2^`STRETCH` bases in which an entry lies.
     """
 
     spots: dict[tuple[str, int, str, str], tuple[str, Entry]]
@@ -188,10 +188,10 @@ class Positions:
 
     def worth_a_look(self, chromosome: str, position: int, reference: str, alternative: str) -> bool:
         """Tell whether a line may touch an entry; the catalogue says nothing of most lines."""
-        if (chromosome, position >> _STRETCH) in self.near:
+        if (chromosome, position >> STRETCH) in self.near:
             return True
         if len(reference) > 1:
-            first, last = position >> _STRETCH, (position + len(reference)) >> _STRETCH
+            first, last = position >> STRETCH, (position + len(reference)) >> STRETCH
             if any((chromosome, one) in self.near for one in range(first, last + 1)):
                 return True
         return len(alternative) > 3 and ("<" in alternative or "[" in alternative or "]" in alternative)
@@ -298,10 +298,10 @@ def positions(build: Build) -> Positions:
                 if len(cut) == 1 and len(put) == 1:
                     places.setdefault((gene.chromosome, at), set()).add(cut)
             spans[gene.chromosome] += [(*span, symbol, entry) for span in entry.spans.get(build, ())]
-    stretches = {(chromosome, at >> _STRETCH) for chromosome, at, _, _ in spots}
+    stretches = {(chromosome, at >> STRETCH) for chromosome, at, _, _ in spots}
     for chromosome, found in spans.items():
         for first, last, _, _ in found:
-            around = range((first >> _STRETCH) - 1, (last >> _STRETCH) + 2)
+            around = range((first >> STRETCH) - 1, (last >> STRETCH) + 2)
             stretches |= {(chromosome, one) for one in around}
     return Positions(
         spots,

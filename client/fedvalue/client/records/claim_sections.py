@@ -21,7 +21,7 @@ class Claim(Rows):
     """Paid claims, one row each, or one row a line that repeats what is of the claim.
 
     Attributes:
-      fund_paid: What the insurance fund paid; unknown where it and ``patient_paid`` do not add up to the total.
+      fund_paid: What the fund paid; unknown where it and ``patient_paid`` do not add up to the total.
       setting: Such as inpatient, outpatient, special disease, pharmacy.
       channel: Such as inpatient, outpatient, dual channel.
       payment_group: DRG or DIP group.

@@ -226,7 +226,8 @@ def _kept(staged: Staged, where: str, table: Claim) -> TableReport:
     orphans = staged.findings(
         NOT_THERE,
         "SELECT s._file, s._line FROM staged s WHERE s.adjusts IS NOT NULL AND s.action <> 'original' "
-        "AND NOT EXISTS (SELECT 1 FROM staged o WHERE o.patient_id = s.patient_id AND o.claim_id = s.adjusts)",
+        "AND NOT EXISTS (SELECT 1 FROM staged o "
+        "WHERE o.patient_id = s.patient_id AND o.claim_id = s.adjusts)",
     )
     return report.model_copy(update={"blanked": (*report.blanked, *orphans)})
 
@@ -278,8 +279,9 @@ def _netted(staged: Staged, where: str) -> TableReport:
         "CREATE OR REPLACE TEMP TABLE netted AS SELECT patient_id, claim_id, currency, "  # noqa: S608 (own names)
         "arg_min(day, (_file, _line)) AS day, CAST(sum(total_paid) AS DECIMAL(18,2)) AS total_paid, "
         "CASE WHEN count(patient_paid) = count(*) THEN CAST(sum(patient_paid) AS DECIMAL(18,2)) END "
-        "AS patient_paid, CASE WHEN count(fund_paid) = count(*) THEN CAST(sum(fund_paid) AS DECIMAL(18,2)) END "
-        "AS fund_paid, arg_min(setting, (_file, _line)) AS setting, arg_min(channel, (_file, _line)) AS channel, "
+        "AS patient_paid, "
+        "CASE WHEN count(fund_paid) = count(*) THEN CAST(sum(fund_paid) AS DECIMAL(18,2)) END AS fund_paid, "
+        "arg_min(setting, (_file, _line)) AS setting, arg_min(channel, (_file, _line)) AS channel, "
         "arg_min(payment_group, (_file, _line)) AS payment_group, min(source) AS source, "
         "bool_or(total_paid < 0) AS taken_back "
         f"FROM {staged.table} WHERE _reason IS NULL GROUP BY patient_id, claim_id, currency"

@@ -1,4 +1,4 @@
-"""One load at work: reads what is new, fills the tables of the mapping one by one, and takes out what is old."""
+"""One load at work: reads what is new, fills the mapping's tables one by one, and takes out what is old."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Filling:
         )
 
     def _any(self, sql: str) -> bool:
-        return self.connection.execute(f"SELECT EXISTS ({sql})").fetchone() == (True,)  # noqa: S608 (own text)
+        return self.connection.execute(f"SELECT EXISTS ({sql})").fetchone() == (True,)
 
     def _places(self) -> Iterator[_Place]:
         seen = Counter[str]()

@@ -135,8 +135,10 @@ def _details(query: RowQuery, table: Variant, *, as_read: bool) -> None:
     query.put("significance", significance, blank=True)
     for name, cell in (("genotype", table.genotype), ("filter", table.filter)):
         query.put(name, _NO_TEXT if cell is None else query.text(cell, missing=None), blank=True)
-    if as_read and table.alt_depth is None and not any(
-        cell and cell.codes for cell in (table.depth, table.allele_fraction)
+    if (
+        as_read
+        and table.alt_depth is None
+        and not any(cell and cell.codes for cell in (table.depth, table.allele_fraction))
     ):
         # the reader of VCF writes numbers only
         for name, kind in (("depth", "BIGINT"), ("allele_fraction", "DOUBLE")):
@@ -256,8 +258,8 @@ def load_test(connection: duckdb.DuckDBPyConnection, where: str, table: Test, ra
     symbols = "gene" if gene is not None else "unnest($genes)"
     parameters = {} if gene is not None else {"genes": [name.upper() for name in table.genes.symbols]}
     connection.execute(
-        f"INSERT INTO test ({TEST_COLUMNS}) SELECT patient_id, day, {symbols}, status, panel, assay, source FROM staged "  # noqa: S608 (own names)
-        "WHERE _reason IS NULL",
+        f"INSERT INTO test ({TEST_COLUMNS}) SELECT patient_id, day, {symbols}, status, panel, assay, source "  # noqa: S608 (own names)
+        "FROM staged WHERE _reason IS NULL",
         parameters,
     )
     return staged.report(where)
@@ -284,15 +286,16 @@ def load_panel(connection: duckdb.DuckDBPyConnection, where: str, table: Panel, 
     staged = query.stage("staged", once="duplicate row")
     connection.execute(
         f"INSERT INTO test ({TEST_COLUMNS}) SELECT patient_id, day, gene, "  # noqa: S608 (own names)
-        "CASE WHEN list_contains($states, result) THEN result ELSE $tested END, panel, assay, source FROM staged "
-        "WHERE _reason IS NULL AND result IS NOT NULL",
+        "CASE WHEN list_contains($states, result) THEN result ELSE $tested END, panel, assay, source "
+        "FROM staged WHERE _reason IS NULL AND result IS NOT NULL",
         {"states": [state for state in TEST_STATES if state != TESTED], "tested": TESTED},
     )
     for found in sorted(set(table.codes.values()) - {"wild type", *TEST_STATES}):
         change, effect, significance = _finding(found)
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE found AS "
-            f"SELECT DISTINCT {raw.source} AS source, patient_id, gene, $change AS protein_change, $effect AS effect, "
+            "CREATE OR REPLACE TEMP TABLE found AS "  # noqa: S608 (own names)
+            f"SELECT DISTINCT {raw.source} AS source, patient_id, gene, $change AS protein_change, "
+            "$effect AS effect, "
             "nullif($significance, '') AS significance, NULL::VARCHAR AS genotype, "
             "NULL::BIGINT AS depth, NULL::DOUBLE AS allele_fraction, NULL::VARCHAR AS filter, "
             "NULL::VARCHAR AS _reason FROM staged WHERE _reason IS NULL AND result = $found",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from fedvalue.client.records.claim_sections import Claim, ClaimLine, Enrolment, VitalStatus
 from fedvalue.client.records.mapping import Mapping as MappingFile
 from fedvalue.client.records.mapping import SourceFile
 from fedvalue.client.records.report import FileReport, LeftOut, TableReport
@@ -24,17 +25,13 @@ from fedvalue.client.records.rules import DUPLICATE_CLAIM, LINE_OF_CLAIM, REPEAT
 from fedvalue.client.records.sections import (
     Admission,
     AdverseEvent,
-    Claim,
-    ClaimLine,
     Coded,
     Drug,
-    Enrolment,
     Event,
     FollowUp,
     Response,
     Table,
     Variant,
-    VitalStatus,
 )
 
 READER = 1

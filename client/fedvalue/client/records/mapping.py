@@ -14,14 +14,12 @@ from pydantic import Field, field_validator, model_validator
 
 from fedvalue.client.records.builds import Build
 from fedvalue.client.records.cells import Day, Section
+from fedvalue.client.records.claim_sections import Claim, ClaimLine, Enrolment, VitalStatus
 from fedvalue.client.records.sections import (
     Admission,
     AdverseEvent,
-    Claim,
-    ClaimLine,
     Coded,
     Drug,
-    Enrolment,
     Event,
     FollowUp,
     MolecularReport,
@@ -32,7 +30,6 @@ from fedvalue.client.records.sections import (
     Table,
     Test,
     Variant,
-    VitalStatus,
 )  # fmt: skip
 from fedvalue.errors import MappingInvalid
 from fedvalue.study.model import Name

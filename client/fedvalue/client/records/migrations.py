@@ -24,8 +24,8 @@ from fedvalue.client.records.store import (
 from fedvalue.errors import SourceUnreadable
 
 _IN_1 = (
-    "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "variant", "test", "admission",
-    "adverse_event",
+    "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "variant", "test",
+    "admission", "adverse_event",
 )  # fmt: skip
 _CLAIM_SINCE_2 = {
     "fund_paid": "DECIMAL(18,2)", "setting": "VARCHAR", "channel": "VARCHAR", "payment_group": "VARCHAR",
@@ -56,7 +56,7 @@ STEPS = MappingProxyType(
                 + SINCE_2
             ),
             down=(
-                "".join(f"ALTER TABLE {name} DROP COLUMN source;" for name in _IN_1)
+                "".join(f"ALTER TABLE {name} DROP COLUMN source;" for name in _IN_1)  # noqa: S608 (own names)
                 + "".join(f"ALTER TABLE claim DROP COLUMN {name};" for name in _CLAIM_SINCE_2)
                 + "".join(
                     f"DROP TABLE {name};" for name in ("claim_line", "enrolment", "vital_status", "loaded")

@@ -165,9 +165,7 @@ def _insert(
             else f"CAST({name} AS VARCHAR)"
             for name in columns
         )
-        connection.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) SELECT DISTINCT {chosen} FROM rows"  # noqa: S608 (own names)
-        )
+        connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT DISTINCT {chosen} FROM rows")  # noqa: S608 (own names)
         connection.unregister("rows")
     connection.execute("UPDATE found SET significance = nullif(significance, '')")
     connection.execute(

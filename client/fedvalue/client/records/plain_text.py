@@ -1,8 +1,8 @@
 """Text files that are simple enough for DuckDB's own reader: no quotes, one record a line, none broken.
 
 Most exports are. One pass over the bytes tells, at the speed of memory; whatever is not simple is read by
-`text_lines`, line by line, to the same rows. Nothing is guessed: the reader is told every option, and the rows
-it read have to be as many as the file has lines.
+`text_lines`, line by line, to the same rows. Nothing is guessed: the reader is told every option, and the
+rows it read have to be as many as the file has lines.
 """
 
 from __future__ import annotations

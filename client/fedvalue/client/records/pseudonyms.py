@@ -1,8 +1,8 @@
 """Pseudonyms of patients: what the store knows them by, made of the hospital's own ids under a site's secret.
 
-A pseudonym is HMAC-SHA256 (RFC 2104) of the id, its first 72 bits in the alphabet of RFC 4648 section 5: twelve
-characters, which DuckDB holds in place. Two patients of a million share one with probability 1e-10, and a load
-that sees it refuses. Without the secret nobody can go back, or try ids out.
+A pseudonym is HMAC-SHA256 (RFC 2104) of the id, its first 72 bits in the alphabet of RFC 4648 section 5:
+twelve characters, which DuckDB holds in place. Two patients of a million share one with probability 1e-10,
+and a load that sees it refuses. Without the secret nobody can go back, or try ids out.
 """
 
 from __future__ import annotations

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from fedvalue.client.records.reasons import said
 
 SHOWN_LINES = 5
 """How many line numbers are named per reason."""
+
+
+_WORDS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
+    {
+        "en": {
+            "files": "Files", "tables": "Tables", "store": "In the store", "rows": "{} rows",
+            "unchanged": ", unchanged", "absent": "not there or empty, optional", "kept": "{} read, {} kept",
+            "left out": "left out: ", "blanked": "value now unknown: ", "line": " ({}, line {})",
+        },
+        "zh": {
+            "files": "文件", "tables": "表", "store": "库中", "rows": "{} 行", "unchanged": "，未变",
+            "absent": "不存在或为空，可选", "kept": "读取 {} 行，保留 {} 行", "left out": "略去：",
+            "blanked": "该值记为未知：", "line": "（{}，第 {} 行）",
+        },
+    }
+)  # fmt: skip
 
 
 class _Line(BaseModel):
@@ -91,26 +112,28 @@ class LoadReport(_Line):
         """Return the report as JSON, for programs at the hospital."""
         return self.model_dump_json(indent=2) + "\n"
 
-    def plain_text(self) -> str:
+    def plain_text(self, language: Literal["en", "zh"] = "en") -> str:
         """Return the report for a terminal, one line a finding."""
-        lines = ["Files"]
+        words = _WORDS[language]
+        lines = [words["files"]]
         for file in self.files:
-            same = ", unchanged" if file.file in self.unchanged else ""
-            lines.append(f"  {file.file}: {file.rows} rows{same}")
-            lines += [_finding(item) for item in file.left_out]
-        lines += [f"  {path}: not there or empty, optional" for path in self.absent]
-        lines.append("Tables")
+            same = words["unchanged"] if file.file in self.unchanged else ""
+            lines.append(f"  {file.file}: {words['rows'].format(file.rows)}{same}")
+            lines += [_finding(item, "left out", language) for item in file.left_out]
+        lines += [f"  {path}: {words['absent']}" for path in self.absent]
+        lines.append(words["tables"])
         for table in self.tables:
-            lines.append(f"  {table.table}: {table.read} read, {table.kept} kept")
-            lines += [_finding(item) for item in table.left_out]
-            lines += [_finding(item, "value now unknown: ") for item in table.blanked]
-        lines.append("In the store")
-        lines += [f"  {name}: {count} rows" for name, count in self.rows.items()]
+            lines.append(f"  {table.table}: {words['kept'].format(table.read, table.kept)}")
+            lines += [_finding(item, "left out", language) for item in table.left_out]
+            lines += [_finding(item, "blanked", language) for item in table.blanked]
+        lines.append(words["store"])
+        lines += [f"  {name}: {words['rows'].format(count)}" for name, count in self.rows.items()]
         return "\n".join(lines) + "\n"
 
 
-def _finding(item: LeftOut, prefix: str = "left out: ") -> str:
+def _finding(item: LeftOut, kind: str, language: str) -> str:
+    words = _WORDS[language]
     shown = ", ".join(map(str, item.lines))
     more = ", ..." if item.rows > len(item.lines) and item.lines else ""
-    where = f" ({item.file}, line {shown}{more})" if shown else f" ({item.file})"
-    return f"    {prefix}{item.rows} x {item.reason}{where}"
+    where = words["line"].format(item.file, f"{shown}{more}") if shown else f" ({item.file})"
+    return f"    {words[kind]}{item.rows} x {said(item.reason, language)}{where}"

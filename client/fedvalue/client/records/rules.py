@@ -185,7 +185,7 @@ class RowQuery:
         )
 
     def day(self, day: Day, *, missing: str | None = "missing day") -> Value:
-        """Return a day on the hospital's scale; ``missing`` is the reason where there is none, if it is one."""
+        """Return a day on the hospital's scale; ``missing`` is the reason where there is none, if it is."""
         base = f"r.{self.raw.columns[day.column]}"
         absent = () if missing is None else ((missing, f"{base} IS NULL"),)
         if day.date is not None:
@@ -309,7 +309,8 @@ class RowQuery:
         # Keys that only look the same are told apart here; most tables have few rows to look at.
         self.connection.execute(
             f"UPDATE {table} SET _reason = {reason} FROM (SELECT row, row_number() OVER "  # noqa: S608 (own names)
-            f"(PARTITION BY {same} ORDER BY _file, _line, row) AS nth FROM (SELECT rowid AS row, * FROM {table}) "
+            f"(PARTITION BY {same} ORDER BY _file, _line, row) AS nth "
+            f"FROM (SELECT rowid AS row, * FROM {table}) "
             f"WHERE _reason IS NULL AND hash({same}) IN (FROM twice)) again "
             f"WHERE again.nth > 1 AND {table}.rowid = again.row"
         )

@@ -192,9 +192,9 @@ def writing(
 def _copy(store: Path, place: Path) -> None:
     """Copy a store; its owner alone may read the copy from before the first byte."""
     try:
-        with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
-            with store.open("rb") as original:
-                shutil.copyfileobj(original, copy, 16 << 20)
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with place.open("wb") as copy, store.open("rb") as original:
+            shutil.copyfileobj(original, copy, 16 << 20)
     except OSError as error:
         raise OutputError(
             f"the store cannot be copied: {error.strerror}", where=str(place), do="is the disk full?"

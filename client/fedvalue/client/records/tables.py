@@ -5,14 +5,15 @@ from __future__ import annotations
 import duckdb
 
 from fedvalue.client.records.cells import Cell, Day
+from fedvalue.client.records.claim_sections import Claim, ClaimLine, Enrolment, VitalStatus
 from fedvalue.client.records.claims import load_claim, load_claim_line, load_enrolment, load_vital_status
 from fedvalue.client.records.code_systems import ANOTHER_SYSTEM, SHAPES, System
 from fedvalue.client.records.connectors import Raw, Wanted
 from fedvalue.client.records.genomics import MAF_OPTIONAL, complete, load_panel, load_test, load_variant
 from fedvalue.client.records.mapping import Mapping, SourceFile
 from fedvalue.client.records.molecular import load_molecular_report
-from fedvalue.client.records.report import TableReport
 from fedvalue.client.records.pseudonyms import Pseudonyms
+from fedvalue.client.records.report import TableReport
 from fedvalue.client.records.rules import NO_EVENT, REPEATED, RowQuery, Value
 from fedvalue.client.records.sections import (
     CENSORED,
@@ -21,11 +22,8 @@ from fedvalue.client.records.sections import (
     STATUSES,
     Admission,
     AdverseEvent,
-    Claim,
-    ClaimLine,
     Coded,
     Drug,
-    Enrolment,
     Event,
     FollowUp,
     MolecularReport,
@@ -37,7 +35,6 @@ from fedvalue.client.records.sections import (
     Table,
     Test,
     Variant,
-    VitalStatus,
 )  # fmt: skip
 from fedvalue.client.records.store import quoted
 
@@ -109,8 +106,8 @@ def load_patient(
     staged = query.stage("staged", once="duplicate patient", key=("patient_id",))
     columns = ", ".join(quoted(name) for name in query.columns)
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE person AS SELECT patient_id AS local_id, patient_id, origin FROM staged "
-        "WHERE _reason IS NULL"
+        "CREATE OR REPLACE TEMP TABLE person AS SELECT patient_id AS local_id, patient_id, origin "
+        "FROM staged WHERE _reason IS NULL"
     )
     if pseudonyms is not None:
         pseudonyms.write(connection, "person")

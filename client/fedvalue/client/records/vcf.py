@@ -146,7 +146,9 @@ class Vcf:
         """Read the files; see `fedvalue.client.records.connectors.Connector.read`."""
         columns = {name: f"c{i}" for i, name in enumerate(COLUMNS)}
         listed = f"{table}_listed"
-        cells = ", ".join(f"nullif(cells[{number}], '') AS {column}" for number, column in enumerate(columns.values(), 1))
+        cells = ", ".join(
+            f"nullif(cells[{number}], '') AS {column}" for number, column in enumerate(columns.values(), 1)
+        )
         for name in (table, listed):
             # Whole rows of text, cut where they are read: several times faster than a column for each value.
             connection.execute(f"CREATE TEMP TABLE {name}_rows (file INTEGER, line BIGINT, text VARCHAR)")

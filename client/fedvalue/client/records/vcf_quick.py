@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
-from fedvalue.client.records.actionable import Positions
+from fedvalue.client.records.actionable import STRETCH, Positions
 from fedvalue.client.records.calls import depth_and_fraction, layout
 from fedvalue.client.records.effects import effect_by_length, short_protein_change
 
@@ -74,11 +74,10 @@ def quick_reader(
         return None
     gene_at, change_at, term_at = at["SYMBOL"], at["HGVSp"], at["Consequence"]
     (flag_at, flag), sample, column = flags[0], samples[0][0], samples[0][1]
-    cut, most = gene_at + 1, max(change_at, term_at) + 1
+    cut, most = gene_at + 1, max(change_at, term_at, gene_at) + 1
     ending = f"|{flag}" if flag and flag_at == step else ""
     flagged = flag.__eq__ if flag else bool
-    mine = {one: f"{one}|" for one in _BASE}
-    near = None if catalogue is None else catalogue.worth_a_look
+    near: frozenset[tuple[str, int]] = frozenset() if catalogue is None else catalogue.near
 
     def read(line: str) -> str | None:
         fields = line.split("\t")
@@ -95,7 +94,7 @@ def quick_reader(
         position = int(place)
         if position > lengths.get(chromosome, position):
             return None
-        if near is not None and near(chromosome, position, reference, base):
+        if (chromosome, position >> STRETCH) in near:
             return None
         info = fields[7]
         start = 4 if info.startswith("CSQ=") else info.find(";CSQ=") + 5
@@ -104,22 +103,27 @@ def quick_reader(
         end = info.find(";", start)
         text = info[start:] if end < 0 else info[start:end]
         entries = text.split(",")
-        # of one gene, all of this base, and one of them flagged
-        if entries[0].count("|") != step:
-            return None
-        gene, chosen = entries[0].split("|", cut)[gene_at], ""
         if text.count("|") != step * len(entries):
             return None
-        head = mine[base]
+        chosen = ""
         for entry in entries:
-            if not entry.startswith(head) or entry.split("|", cut)[gene_at] != gene:
-                return None
             if entry.endswith(ending) if ending else flagged(entry.split("|", flag_at + 1)[flag_at]):
                 if chosen:
                     return None
                 chosen = entry
-        if not chosen or chosen.count("|") != step or not gene or gene == ".":
+        cells = chosen.split("|", most)
+        if len(cells) <= most or chosen.count("|") != step or cells[0] != base:
             return None
+        gene = cells[gene_at]
+        if not gene or gene == ".":
+            return None
+        # the others are of this base and gene too; most have the same effect, and then begin like it
+        lead = "|".join(cells[:cut]) + "|"
+        for entry in entries:
+            if not entry.startswith(lead):
+                other = entry.split("|", cut)
+                if len(other) <= cut or other[0] != base or other[gene_at] != gene:
+                    return None
         keys = layout(fields[8])
         values = fields[column].split(":")
         gt = keys.gt
@@ -128,14 +132,13 @@ def quick_reader(
         genotype = values[gt]
         if genotype not in _CARRIED:
             return "" if genotype in _NOT_CARRIED else None
-        cells = chosen.split("|", most)
         term, change = cells[term_at], cells[change_at]
         if "%" in change or "%" in term:
             return None
         if change:
-            head, _, tail = change.rpartition(":p.")
+            known_as, _, tail = change.rpartition(":p.")
             old, new, codon = _RESIDUES.get(tail[:3]), _RESIDUES.get(tail[-3:]), tail[3:-3]
-            if old and new and codon.isdigit() and codon.isascii() and head:
+            if old and new and codon.isdigit() and codon.isascii() and known_as:
                 change = f"p.{old}{codon}{new}"
             else:
                 change = short_protein_change(change)

@@ -7,8 +7,9 @@ One call of Join is one connection. A session (one site in one study) outlives i
 numbers, the site keeps what it answered until it is told that the answer arrived, and after a break the
 coordinator sends what has no answer yet once more. Long questions and answers travel in pieces.
 
-Both ends MUST use TLS 1.3 with certificates of the federation's authority. The stream carries what Flower's
-own grid would carry, and is trusted no more: each message is checked as if a stranger had sent it.
+Both ends MUST use TLS: the site believes the root of its enrolment token, the coordinator exactly the certificates
+that sites named under their signatures for this study. The stream carries what Flower's own grid would carry, and
+is trusted no more: each message is checked as if a stranger had sent it.
 """
 
 from collections import abc as _abc

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -105,7 +106,7 @@ class Pins:
 
 
 def canonical(pem: object, *, where: str) -> bytes:
-    """Return one certificate as PEM, if it can be that of a session: an elliptic key that issues no other.
+    """Return one certificate as PEM, if it can be that of a session: a key on P-256 that issues no other.
 
     Raises:
       CertificateInvalid: it cannot.
@@ -115,10 +116,17 @@ def canonical(pem: object, *, where: str) -> bytes:
     try:
         (found,) = x509.load_pem_x509_certificates(pem)
         issues = found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        elliptic = isinstance(found.public_key(), ec.EllipticCurvePublicKey)
-    except (ValueError, TypeError, x509.ExtensionNotFound) as error:
-        raise CertificateInvalid("this is no certificate of a session", where=where) from error
-    if issues or not elliptic:
+        key = found.public_key()
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+    ) as e:
+        raise CertificateInvalid("this is no certificate of a session", where=where) from e
+    # a kind that TLS here cannot read would close the port to every other site too
+    if issues or not (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)):
         raise CertificateInvalid("this is no certificate of a session", where=where)
     return found.public_bytes(Encoding.PEM)
 

@@ -54,7 +54,8 @@ def figures(package: EvidencePackage, folder: Path, language: Literal["en", "zh"
 def _drawn(conclusion: Conclusion, names: Names, name: str) -> tuple[Figure, ...]:
     endpoint = names.study.endpoints.get(conclusion.endpoint)
     if conclusion.kind == "kaplan_meier" and isinstance(endpoint, TimeToEvent):
-        return (kaplan_meier.figure(conclusion, endpoint.edges[-1], names, name),)
+        curves = kaplan_meier.figure(conclusion, endpoint.edges[-1], names, name)
+        return (curves, *choice.figures(conclusion, names, f"{name}-beside"))
     if conclusion.kind in generic.OWN:
         return generic.figures(conclusion, names, name)
     return choice.figures(conclusion, names, name)

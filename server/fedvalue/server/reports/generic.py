@@ -165,8 +165,8 @@ def _interval_pieces(rows: tuple[Row, ...], unit: str, names: Names, size: Size)
         if row.found is not None:
             parts += _bar(row.found, x, y + 23)
         y += ROW
-    for value in chart.ticks(*ends, size.ticks):
-        label = quantity(value, unit, voice) if unit == "probability" else chart.short(value)
+    for value, short in chart.labels(chart.ticks(*ends, size.ticks)):
+        label = quantity(value, unit, voice) if unit == "probability" else short
         parts += [
             line(x(value), y + 2, x(value), y + 8, look.MUTED, 1),
             text(voice, x(value), y + 22, label, anchor="middle", size=look.SMALL, color=look.MUTED),
@@ -247,8 +247,8 @@ def _line_pieces(drawings: list[tuple[int, Stratum, Series]], names: Names, size
         for x in chart.ticks(area.x.start, area.x.end, size.ticks)
     ]
     up = [
-        (v, quantity(v, first.unit, voice) if first.unit == "probability" else chart.short(v))
-        for v in chart.ticks(area.y.start, area.y.end, 6)
+        (v, quantity(v, first.unit, voice) if first.unit == "probability" else short)
+        for v, short in chart.labels(chart.ticks(area.y.start, area.y.end, 6))
     ]
     unit = "" if first.unit == "probability" else names.unit(first.unit)
     parts += chart.axes(

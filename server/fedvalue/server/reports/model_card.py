@@ -80,7 +80,7 @@ def _gates(package: ModelPackage, voice: Voice) -> Part | None:
     rows: list[tuple[Words, ...]] = []
     for gated in package.gates:
         rows += [(_gate(name, voice), voice(f"answer.{verdict}")) for name, verdict in gated.judged.items()]
-        rows += [(_group(name), voice("model.not_assessed")) for name in gated.small]
+        rows += [(_group(name, voice), voice("model.not_assessed")) for name in gated.small]
         rows += [(voice.matched("recorded", name), voice("model.not_reported")) for name in gated.missing]
     table = Table(
         voice("model.gates"), (voice("table.gate"), voice("table.answer")), tuple(rows), frozenset({1})
@@ -99,13 +99,20 @@ def _gate(name: str, voice: Voice) -> Words:
         if name == EVERYBODY
         else voice("group.last_quarter")
         if name == LAST_QUARTER
-        else _group(name)
+        else _group(name, voice)
     )
     return voice("calibration.ratio", group=group)
 
 
-def _group(name: str) -> Phrase:
-    return Phrase.same(name.replace("=", ": ").replace("_", " "))
+def _group(name: str, voice: Voice) -> Phrase:
+    """Return a group, tier, cell or variable in words: ``sex=female`` becomes ``sex: female``."""
+    found: list[Words] = []
+    for part in name.split(", "):
+        variable, _, level = part.partition("=")
+        shown = voice.either(f"variable.{variable}", variable.replace("_", " "))
+        said = voice.either(f"level.{level.replace(' ', '_')}", level)
+        found.append(voice("group.level", variable=shown, level=said) if level else shown)
+    return joined(found, voice("group.separator"))
 
 
 def _metrics(conclusion: Conclusion, voice: Voice, i: int) -> Part:
@@ -142,7 +149,11 @@ def _fairness(conclusion: Conclusion, voice: Voice, i: int) -> Part:
     whole_ = conclusion.stratum(EVERYBODY)
     line = "observed by predicted risk"
     named: dict[str, Stratum] = {EVERYBODY: whole_, **groups}
-    lines = {_group(n).en: s.series[line] for n, s in named.items() if line in s.series}
+    lines = [
+        (voice("group.all") if n == EVERYBODY else _group(n, voice), s.series[line])
+        for n, s in named.items()
+        if line in s.series
+    ]
     figures = (model_figures.reliability(lines, voice, f"reliability-{i}"),) if lines else ()
     return Part(
         f"fairness-{i}", voice("model.fairness"), (voice("model.fairness_lead"),), figures,
@@ -152,10 +163,10 @@ def _fairness(conclusion: Conclusion, voice: Voice, i: int) -> Part:
 
 def _fair(name: str, stratum: Stratum, columns: tuple[str, ...], voice: Voice) -> tuple[Words, ...]:
     if stratum.status != "estimated":
-        return (_group(name), DASH, voice("model.not_assessed"), *(DASH for _ in columns[1:]))
+        return (_group(name, voice), DASH, voice("model.not_assessed"), *(DASH for _ in columns[1:]))
     n = stratum.released["patients"].value
     return (
-        _group(name), whole(round(n, -1)),
+        _group(name, voice), whole(round(n, -1)),
         *(_short(stratum.estimates.get(column), voice) for column in columns),
     )  # fmt: skip
 
@@ -187,7 +198,7 @@ def _use(conclusion: Conclusion, voice: Voice, i: int) -> Part | None:
         people: Words = voice("model.not_assessed")
         if stratum.status == "estimated":
             people = whole(round(stratum.released["patients"].value, -1))
-        rows.append((_group(stratum.name), people, *(_share(e, voice) for e in (rate, mean))))
+        rows.append((_group(stratum.name, voice), people, *(_share(e, voice) for e in (rate, mean))))
     if rows:
         head = (
             voice("table.group"), voice("model.patients"),
@@ -221,7 +232,7 @@ def _reasons(package: ModelPackage, voice: Voice) -> Part:
             for column in package.model.columns
             if column.variable == name and column.name in coefficients
         ]
-        rows.append((_group(name), _said(package.reasons[name]), "; ".join(effects) or DASH))
+        rows.append((_group(name, voice), _said(package.reasons[name]), "; ".join(effects) or DASH))
     head = (voice("model.variable"), voice("model.reason"), voice("model.coefficient"))
     sentences = [voice("model.reasons_lead")]
     if package.genomic:
@@ -231,7 +242,7 @@ def _reasons(package: ModelPackage, voice: Voice) -> Part:
 
 
 def _dictionary(package: ModelPackage, voice: Voice) -> Part:
-    rows = tuple((_group(name), _source(v), _range(v)) for name, v in package.variables.items())
+    rows = tuple((_group(name, voice), _source(v), _range(v)) for name, v in package.variables.items())
     head = (voice("model.variable"), voice("model.source"), voice("model.values"))
     table = Table(voice("model.dictionary"), head, rows, frozenset({1, 2}))
     return Part("dictionary", voice("model.dictionary"), (voice("model.unknown"),), tables=(table,))

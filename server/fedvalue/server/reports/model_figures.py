@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fedvalue.analyses.estimate import Series
 from fedvalue.server.reports import look
@@ -10,20 +10,20 @@ from fedvalue.server.reports.drawing import Figure, Pieces, Table, circle, drawn
 from fedvalue.server.reports.formats import number, percent
 from fedvalue.server.reports.look import Size
 from fedvalue.server.reports.payment.chart import Entry, axes, frame, key, points, ticks
-from fedvalue.server.reports.wording import Phrase, Voice, Words
+from fedvalue.server.reports.wording import Voice, Words
 
 MOST_LINES = len(look.STROKES)
 
 
-def reliability(groups: Mapping[str, Series], voice: Voice, name: str) -> Figure:
+def reliability(groups: Sequence[tuple[Words, Series]], voice: Voice, name: str) -> Figure:
     """Draw observed shares against mean predictions, one line a group, with 95 % intervals of the first.
 
     Args:
-      groups: What a group is called to its line; the first is everybody.
+      groups: What each group is called, and its line; the first is everybody.
       voice: Languages.
       name: Unique on the page.
     """
-    shown = dict(list(groups.items())[:MOST_LINES])
+    shown = groups[:MOST_LINES]
     title = voice("model.reliability")
 
     def pieces(size: Size) -> Pieces:
@@ -32,13 +32,13 @@ def reliability(groups: Mapping[str, Series], voice: Voice, name: str) -> Figure
             size,
             [
                 *(
-                    Entry(Phrase.same(group), color=look.stroke(i).color, dash=look.stroke(i).dash)
-                    for i, group in enumerate(shown)
+                    Entry(group, color=look.stroke(i).color, dash=look.stroke(i).dash)
+                    for i, (group, _) in enumerate(shown)
                 ),
                 Entry(voice("calibration.perfect"), color=look.MUTED, dash="2 3"),
             ],
         )
-        most = min(1.0, 1.1 * max(max((*s.x, *s.values, *s.upper)) for s in shown.values()))
+        most = min(1.0, 1.1 * max(max((*s.x, *s.values, *s.upper)) for _, s in shown))
         area = frame(size, (0.0, most), (0.0, most), top=used + 30, height=320)
         steps = [(v, percent(v)) for v in ticks(0.0, most, 6)]
         parts += axes(
@@ -50,7 +50,7 @@ def reliability(groups: Mapping[str, Series], voice: Voice, name: str) -> Figure
             up_title=voice("calibration.axis_up"),
         )
         parts.append(line(area.x(0.0), area.y(0.0), area.x(most), area.y(most), look.MUTED, 1.4, "2 3"))
-        for i, series in enumerate(shown.values()):
+        for i, (_, series) in enumerate(shown):
             style = look.stroke(i)
             drawing = points(list(series.x), list(series.values), area)
             parts.append(path(drawing, color=style.color, dash=style.dash, width=2))
@@ -117,7 +117,7 @@ def decision_curve(lines: Mapping[str, Series], voice: Voice, name: str) -> Figu
     return Figure(
         voice("model.decision_caption"),
         drawn(voice, pieces, name=name, title=title, description=voice("model.decision_caption")),
-        _table({labels[one].en: series for one, series in lines.items()}, title, voice),
+        _table([(labels[one], series) for one, series in lines.items()], title, voice),
     )
 
 
@@ -126,14 +126,14 @@ def told(value: float, unit: str) -> str:
     return percent(value) if unit == "probability" else number(value, 3)
 
 
-def _table(lines: Mapping[str, Series], title: Words, voice: Voice) -> Table:
+def _table(lines: Sequence[tuple[Words, Series]], title: Words, voice: Voice) -> Table:
     rows = tuple(
         (
-            Phrase.same(name), percent(x), told(series.values[i], series.unit),
+            name, percent(x), told(series.values[i], series.unit),
             voice("estimate.range", low=told(series.lower[i], series.unit),
                   high=told(series.upper[i], series.unit)) if series.lower else "\u2013",
         )
-        for name, series in lines.items()
+        for name, series in lines
         for i, x in enumerate(series.x)
     )  # fmt: skip
     head = tuple(voice(f"table.{word}") for word in ("group", "place", "estimate", "interval"))

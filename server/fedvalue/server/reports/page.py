@@ -18,7 +18,7 @@ from fedvalue.evidence import sealing
 from fedvalue.evidence.documents import content
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment.decision import Decision
-from fedvalue.server.reports import budget, generic, kaplan_meier, look, provenance, variance
+from fedvalue.server.reports import budget, kaplan_meier, look, provenance, variance
 from fedvalue.server.reports.answers import answer
 from fedvalue.server.reports.drawing import Table
 from fedvalue.server.reports.formats import day, interval, quantity
@@ -220,11 +220,11 @@ def _described(package: EvidencePackage, names: Names) -> tuple[dict[str, Any], 
     return tuple(
         {
             "title": names.analysis(conclusion),
-            "figures": choice.figures(conclusion, names, f"described-{i}"),
+            "figures": figures,
             "notes": tuple(names.voice.recorded(note) for note in conclusion.notes),
         }
         for i, conclusion in enumerate(package.conclusions)
-        if conclusion.kind not in generic.OWN
+        if (figures := choice.figures(conclusion, names, f"described-{i}"))
     )
 
 

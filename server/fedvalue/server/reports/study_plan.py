@@ -165,7 +165,7 @@ def _unanswered(found: Prospect, names: Names) -> Table:
 
 
 def _years(found: Reviews, voice: Voice) -> Table:
-    """Year by year what the first partition has spent, and how many years of entry can still be asked about."""
+    """Year by year what the first partition has spent, and how many years of entry can still be asked."""
     head = tuple(voice(f"study_plan.{key}") for key in ("year", "spent", "counted"))
     rows = tuple(
         (str(year), number(spent), str(counted))

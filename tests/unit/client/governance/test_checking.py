@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.check_words import KINDS_ZH, check_text, kind_name
 from fedvalue.client.governance.checking import look_at, rehearse
 from fedvalue.client.governance.consent import Word
+from fedvalue.client.governance.versions import sign_policy
 from fedvalue.client.governance.withdrawals import take_words
 from fedvalue.errors import BudgetSpent, PolicyForbids
 from fedvalue.evidence import statements
@@ -58,6 +60,18 @@ def test_everything_that_stands_against_a_study_is_named_with_both_lines(desk: D
         assert policy[each.policy_line - 1].startswith(key)
     assert text[found[0].study_line - 1] == 'kind = "kaplan_meier"'  # type: ignore[operator]  # seen above
     assert text[found[1].study_line - 1] == 'profile = "none"'  # type: ignore[operator]  # seen above
+
+
+def test_a_change_that_the_security_administrator_has_not_signed_stands_against_every_study(
+    desk: Desk, person: Callable[[str, str], dict[str, str]]
+) -> None:
+    home = desk.under(people=[person("li", "security")])
+    sign_policy(home, home.officer_key())
+    assert look_at(home, desk.study, desk.roster, SMALL).against == ()
+    home = desk.under(people=[person("li", "security")], approval_days=9)
+    found = look_at(home, desk.study, desk.roster, SMALL)
+    assert [each.finding.policy for each in found.against] == ["people"]
+    assert found.unsigned[1:] == ("+approval_days = 9         # an approval ends by itself",)
 
 
 def test_missing_governance_lines_and_a_poor_budget_stand_there_too(desk: Desk) -> None:

@@ -145,7 +145,7 @@ def test_amounts_are_decimals_all_the_way(desk: Desk) -> None:
 )
 def test_ways_to_adjust_do_not_mix(desk: Desk, text: str) -> None:
     desk.write(people="id\na\n", bills="id,bill,day,paid,of\na,1,5,1,\n")
-    with pytest.raises(MappingInvalid, match="adjusts and version|give one of|not one of"):
+    with pytest.raises(MappingInvalid, match=r"adjusts and version|give one of|not one of"):
         desk.mapping(BILLS + text)
 
 
@@ -198,7 +198,8 @@ def test_enrolment_keeps_its_gaps_and_why_it_stopped(desk: Desk) -> None:
     )
     report = desk.load(
         PEOPLE
-        + '[[enrolment]]\nfile = "plan"\npatient_id = "id"\nday = { day = "first" }\nuntil = { day = "last" }\n'
+        + '[[enrolment]]\nfile = "plan"\npatient_id = "id"\n'
+        + 'day = { day = "first" }\nuntil = { day = "last" }\n'
         + 'reason = { column = "why", codes = { "1" = "insured", "4" = "ended" } }\n'
     )
     assert desk.rows("FROM enrolment ORDER BY day") == [

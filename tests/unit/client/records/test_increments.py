@@ -78,9 +78,7 @@ class Watched(DelimitedText):
 def again(desk: Desk) -> tuple[LoadReport, list[str]]:
     """Load; return the report and the files that were read."""
     watched = Watched()
-    report = load(
-        desk.folder, desk.mapping(TEXT), desk.database, connectors={**CONNECTORS, "csv": watched}
-    )
+    report = load(desk.folder, desk.mapping(TEXT), desk.database, connectors={**CONNECTORS, "csv": watched})
     return report, watched.seen  # type: ignore[attr-defined]  # set above
 
 
@@ -221,7 +219,15 @@ def test_a_load_that_is_killed_leaves_the_store_as_it_was_and_the_next_one_clear
     write(desk, bills_03=MARCH)
     (tmp_path / "map.toml").write_text(f"mapping = 1\n{TEXT}")
     # the killed process shares no file with this one but the store's folder
-    command = [sys.executable, "-c", KILLED, str(desk.folder), str(tmp_path / "map.toml"), str(desk.database), at]
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        str(desk.folder),
+        str(tmp_path / "map.toml"),
+        str(desk.database),
+        at,
+    ]
     ended = subprocess.run(command, env={**os.environ}, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert desk.database.read_bytes() == before

@@ -26,7 +26,8 @@ def books(database: Path) -> Books:
         ).fetchall():
             found.claims[channel], found.total[channel], found.fund[channel] = cases, total, fund
         for group, cases, amounts in store.execute(
-            "SELECT payment_group, count(*), list(total_paid) FROM claim WHERE payment_group IS NOT NULL GROUP BY 1"
+            "SELECT payment_group, count(*), list(total_paid) FROM claim "
+            "WHERE payment_group IS NOT NULL GROUP BY 1"
         ).fetchall():
             found.groups[group] = (cases, sum(amounts, Decimal(0)), sum((x * x for x in amounts), Decimal(0)))
     return found

@@ -17,7 +17,9 @@ from fedvalue.client.records.connectors import Wanted
 from fedvalue.client.records.load import has_pseudonyms, load
 from fedvalue.client.records.mapping import SourceFile
 from fedvalue.client.records.migrations import migrate
+from fedvalue.client.records.plain_text import looked_through
 from fedvalue.client.records.pseudonyms import Pseudonyms
+from fedvalue.client.records.reasons import ZH
 from fedvalue.client.records.report import LeftOut
 from fedvalue.client.records.store import CANONICAL, FORMAT, MODEST, reading, require_format, scratch
 from fedvalue.client.records.tabular import DelimitedText
@@ -34,10 +36,7 @@ BILLS = (
 
 def held(database: Path, tables: tuple[str, ...]) -> dict[str, list[tuple[object, ...]]]:
     with reading(database, limits=MODEST) as store:
-        return {
-            name: store.execute(f"FROM {name} ORDER BY ALL").fetchall()
-            for name in tables
-        }
+        return {name: store.execute(f"FROM {name} ORDER BY ALL").fetchall() for name in tables}
 
 
 def test_a_store_goes_back_to_the_former_layout_and_on_again(desk: Desk) -> None:
@@ -87,7 +86,10 @@ def test_pseudonyms_are_hmac_sha256_of_the_ids_in_the_store_and_nowhere_else(des
     def by_hand(local: str) -> str:
         return urlsafe_b64encode(hmac.new(secret, local.encode(), hashlib.sha256).digest()[:9]).decode()
 
-    assert {who for (who,) in desk.rows("SELECT patient_id FROM patient")} == {by_hand("张三"), by_hand("007")}
+    assert {who for (who,) in desk.rows("SELECT patient_id FROM patient")} == {
+        by_hand("张三"),
+        by_hand("007"),
+    }
     assert desk.rows("SELECT patient_id FROM claim") == [(names.of("007"),)]
     assert "张三".encode() not in desk.database.read_bytes()
     assert has_pseudonyms(desk.database) is True
@@ -95,6 +97,20 @@ def test_pseudonyms_are_hmac_sha256_of_the_ids_in_the_store_and_nowhere_else(des
     other = Pseudonyms(b"another secret of the site")
     assert load(desk.folder, desk.mapping(BILLS), desk.database, pseudonyms=other).unchanged == ()
     assert desk.rows("SELECT patient_id FROM claim") == [(other.of("007"),)]
+
+
+def test_every_reason_of_the_documented_table_has_a_chinese_word(repository: Path) -> None:
+    page = (repository / "docs" / "mapping.md").read_text(encoding="utf-8")
+    table = page.split("| reason | tables |")[1].split("\n\n")[0]
+    named = [name.strip() for line in table.splitlines()[2:] for name in line.split("|")[1].split(",")]
+    # what belongs to OMOP and FHIR is named by their readers
+    missing = {name for name in named if name and name not in ZH}
+    assert missing <= {
+        "no JSON object",
+        "another type of resource",
+        "entered in error",
+        "no resource has ...",
+    }
 
 
 CELL = st.text(alphabet="a1.- \t\r\u3000é\x85\u2028", max_size=4)
@@ -124,6 +140,11 @@ def _read(path: Path, *, careful: bool = False) -> tuple[list[tuple[object, ...]
 
 
 def test_a_simple_file_is_left_to_duckdb_and_one_with_a_quote_is_not(tmp_path: Path) -> None:
-    for text, simple in (("x,y\n1,2\n", True), ('x,y\n1,"2"\n', False), ("x,y\n1,2\r3\n", False), ("x,y\0\n1,2\n", False)):
+    for text, simple in (
+        ("x,y\n1,2\n", True),
+        ('x,y\n1,"2"\n', False),
+        ("x,y\n1,2\r3\n", False),
+        ("x,y\0\n1,2\n", False),
+    ):
         (tmp_path / "t.csv").write_text(text)
-        assert (tabular.looked_through(tmp_path / "t.csv", ",", where="t") is not None) is simple
+        assert (looked_through(tmp_path / "t.csv", ",", where="t") is not None) is simple

@@ -8,11 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from flwr.app import Message, RecordDict
 
 from fedvalue.client.app import make_app
@@ -38,7 +43,7 @@ from fedvalue.server.enrolment import Progress
 from fedvalue.server.grids.invitation import Study, everybody
 from fedvalue.server.grids.invited import InvitedGrid, Patience
 from fedvalue.server.grids.local import LocalGrid, LocalNode
-from fedvalue.server.grids.pins import Pins
+from fedvalue.server.grids.pins import Pins, canonical
 from fedvalue.server.grids.session_server import SessionServer
 from fedvalue.server.ports import Ports
 from fedvalue.server.provisioning import tls
@@ -60,6 +65,7 @@ from tests.agreement import SMALL, key, roster, study
 from tests.federation import FIVE, Hospitals, make_hospitals, noon
 
 STUDY, ROSTER = "ab" * 32, "cd" * 32
+DAY = timedelta(days=1)
 RULES = ("min_sites = 3", "min_sites = 5"), ("dropouts = 0", "dropouts = 1")
 OTHER, THIRD = (study(*RULES, ('id = "small"', f'id = "{name}"'), text=SMALL) for name in ("other", "third"))
 QUICK = Patience(answer=5.0, join=5.0, lost=0.2, again=2.0, look=0.05)
@@ -302,7 +308,16 @@ def test_who_is_not_pinned_does_not_get_past_the_handshake_nor_a_pinned_one_into
 
 def test_only_the_certificate_of_a_session_is_pinned(office: Path) -> None:
     pins, own = Pins.of(office / "tls"), make_certificate("s01", datetime.now(UTC))[1]
-    for wrong in (b"", b"junk", own + own, (office / "tls" / tls.ROOT).read_bytes(), own * 20):
+    assert canonical(own, where="s01") == own
+    for wrong in (
+        other_kind(ec.SECP256K1()),  # TLS here cannot read it, and would let nobody in any more
+        other_kind(ec.SECP384R1()),
+        b"",
+        b"junk",
+        own + own,
+        (office / "tls" / tls.ROOT).read_bytes(),
+        own * 20,
+    ):
         with pytest.raises(CertificateInvalid):
             pins.pin("s01", wrong)
     pins.pin("s01", own)
@@ -312,6 +327,18 @@ def test_only_the_certificate_of_a_session_is_pinned(office: Path) -> None:
             pins.require(shown, "s01")
     with pytest.raises(CertificateInvalid, match="federation init"):
         Pins.of(office / "nowhere")
+
+
+def other_kind(curve: ec.EllipticCurve) -> bytes:
+    """A self-signed certificate on another curve than a session's."""
+    made, name = ec.generate_private_key(curve), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "s01")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(name, name, made.public_key(), x509.random_serial_number(), now, now + DAY)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(made, SHA256())
+    )
+    return built.public_bytes(Encoding.PEM)
 
 
 # ---- where a site dials, and where a coordinator listens --------------------------------------------

@@ -20,6 +20,7 @@ from fedvalue.server.reports import generic, look
 from fedvalue.server.reports.drawing import Figure
 from fedvalue.server.reports.kinds import choice
 from fedvalue.server.reports.naming import Names
+from fedvalue.server.reports.payment import chart
 from fedvalue.server.reports.wording import Voice, phrase
 from fedvalue.study.schema import Study
 from proofs.neighbour_forms import FORMS, study
@@ -210,3 +211,38 @@ def test_a_line_of_another_package_that_has_no_intervals_is_drawn_without_a_ribb
     known = Conclusion(label="c", kind="calibration", endpoint="y", by=(), strata=(stratum,))
     (figure,) = choice.figures(known, names, "f")
     assert not [n for n in root(figure).iter(f"{SVG}path") if "fill-opacity" in n.attrib]
+
+
+def test_curves_that_are_compared_have_their_hazard_ratios_beside_them(names: Names) -> None:
+    compared = {"hazard ratio": estimate(0.8, 0.5, 1.2)}
+    strata = tuple(
+        Stratum(name=f"egfr={level}", status="estimated", estimates=found)
+        for level, found in (("mutated", {}), ("wild type", compared))
+    )
+    curves = Conclusion(label="k", kind="kaplan_meier", endpoint="pfs", by=("egfr",), strata=strata)
+    (figure,) = choice.figures(curves, names, "f")
+    assert any("0.8 (0.5 to 1.2)" in text for text in words(figure))
+    assert choice.figures(curves.model_copy(update={"strata": strata[:1]}), names, "f") == ()
+
+
+def test_cost_and_effect_stand_in_one_plane_each_region_around_its_means() -> None:
+    figure = figures("cross_moments")[0]
+    assert "mean cost" in " ".join(words(figure))
+    regions = [n.attrib["d"] for n in root(figure).iter(f"{SVG}path") if n.attrib["d"].endswith("Z")]
+    dots = [(float(n.attrib["cx"]), float(n.attrib["cy"])) for n in root(figure).iter(f"{SVG}circle")]
+    assert len(regions) == len(dots) == 3  # two arms and everybody
+    for region, (x, y) in zip(regions, dots, strict=True):
+        points = [
+            tuple(map(float, p.split(" "))) for p in region.removeprefix("M").removesuffix("Z").split("L")
+        ]
+        across, up = zip(*points, strict=True)
+        assert (min(across) + max(across)) / 2 == pytest.approx(x, abs=1.0)
+        assert (min(up) + max(up)) / 2 == pytest.approx(y, abs=1.0)
+
+
+def test_ticks_of_a_narrow_axis_have_as_many_digits_as_tell_them_apart() -> None:
+    assert [phrase(label).en for _, label in chart.labels([131_000.0, 132_000.0])] == ["131 k", "132 k"]
+    told = [phrase(label) for _, label in chart.labels([132_000.0, 132_250.0, 132_500.0])]
+    assert [each.en for each in told] == ["132 k", "132.25 k", "132.5 k"]
+    assert [each.zh for each in told] == ["13.2 万", "13.225 万", "13.25 万"]
+    assert chart.labels([]) == []

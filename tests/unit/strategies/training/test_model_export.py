@@ -60,6 +60,7 @@ ARCHITECTURES: Mapping[str, tuple[Architecture, Inputs]] = {
     "hazard": (Hazard(), replace(INPUTS, intervals=6)),
     "tabular tanh": (Tabular(layers=(7, 5)), INPUTS),
     "tabular silu": (Tabular(layers=(6,), activation="silu", embedding=2, gene_width=1), INPUTS),
+    "tabular without skip": (Tabular(layers=(7, 5), skip=False), INPUTS),
     "tabular relu": (Tabular(layers=(8, 4, 3), activation="relu"), INPUTS),
     "survival proportional": (Survival(layers=(6,)), replace(INPUTS, intervals=5)),
     "survival free": (Survival(layers=(6,), proportional=False), replace(INPUTS, intervals=5)),

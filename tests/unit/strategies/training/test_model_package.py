@@ -196,6 +196,47 @@ def test_a_package_that_claims_more_than_was_measured_is_found_out(
             making.require_measured(package.model_copy(update={"gates": (gated,)}), evidence)
 
 
+def test_a_recalibrated_model_is_the_old_one_moved_along_its_line(
+    evidence: EvidencePackage,
+    package: document.ModelPackage,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = package.evaluations[0].stratum("all").estimates
+    slope, intercept = (found[f"calibration {name}"].value for name in ("slope", "intercept"))
+    better = making.recalibrated(evidence)
+    # 1.1 was the log odds of severe, -1.2 the intercept
+    assert better.coefficients["grade=severe"] == pytest.approx(1.1 * slope)
+    assert better.coefficients["intercept"] == pytest.approx(-1.2 * slope + intercept)
+    assert better.digest != MODEL.digest
+    assert main(["model", "question", str(folder / "out" / "evidence.json"), "--outcome", "stroke",
+                 "--recalibrated"]) == 0  # fmt: skip
+    assert better.numbers in capsys.readouterr().out
+
+
+def test_what_was_trained_is_what_is_packed_and_anything_else_is_refused(
+    folder: Path, evidence: EvidencePackage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="the extra train is not installed")
+    trained = folder / "training.toml"
+    trained.write_text(
+        STUDY.replace("stroke-risk-evaluated", "stroke-risk-trained")
+        + '[[analyses]]\nkind = "training"\nname = "stroke"\noutcome = "stroke"\n'
+        'features = ["age", "grade"]\narchitecture = { kind = "logistic" }\nrounds = 2\nbudget = 1.0\n'
+    )
+    run(trained, PooledTable(folder / "table.csv", folder / "mapping.toml", site_column="site"),
+        out=folder / "trained")  # fmt: skip
+    training = sealing.load(folder / "trained" / "evidence.json")
+    model = making.trained_models(training)["stroke"]
+    assert model.variables == ("age", "grade")
+    assert main(["model", "question", str(folder / "trained" / "evidence.json"), "--outcome", "stroke"]) == 0
+    assert model.numbers in capsys.readouterr().out
+    with pytest.raises(EvidenceError, match="led to other numbers"):
+        making.make(evidence, load_about(folder / "about.toml"), evidence.created, training=training)
+    with pytest.raises(EvidenceError, match="trained no model"):
+        making.trained_models(evidence)
+
+
 def test_a_variable_without_a_reason_keeps_the_package_from_being_made(
     evidence: EvidencePackage, folder: Path, tmp_path: Path
 ) -> None:
@@ -255,8 +296,8 @@ def test_the_card_has_every_section_in_both_languages_and_never_calls_a_small_gr
     for part in ("purpose", "gates", "metrics-0", "fairness-0", "use-0", "reasons", "dictionary", "privacy",
                  "attacks", "limits", "provenance"):  # fmt: skip
         assert f'<section id="{part}"' in page, part
-    for words in ("Strokes become more frequent with age.", "卒中随年龄增多。", "not run", "未进行", "Brier 评分",
-                  "Not for use"):  # fmt: skip
+    shown = ("Strokes become more frequent with age.", "卒中随年龄增多。", "not run", "未进行", "Brier 评分")
+    for words in (*shown, "Not for use"):
         assert words in page, words
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
     assert "<script" not in page

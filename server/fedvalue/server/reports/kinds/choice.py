@@ -12,7 +12,7 @@ from fedvalue.analyses.testing_weights import WEIGHTED
 from fedvalue.server.reports import generic, kaplan_meier
 from fedvalue.server.reports.drawing import Figure
 from fedvalue.server.reports.generic import natural
-from fedvalue.server.reports.kinds import balance, forest, lines, prediction, shares
+from fedvalue.server.reports.kinds import balance, forest, lines, plane, prediction, shares
 from fedvalue.server.reports.kinds.forest import Forest, Row
 from fedvalue.server.reports.naming import Names
 from fedvalue.server.reports.wording import Phrase, Words
@@ -42,11 +42,17 @@ Drawing = Callable[[Conclusion, Names, str], Sequence[Figure | None]]
 def figures(conclusion: Conclusion, names: Names, name: str) -> tuple[Figure, ...]:
     """Return the figures of one analysis, those of its kind first.
 
+    Of kinds with a section of their own (`generic.OWN`) only what stands beside it: hazard ratios of curves.
+
     Args:
-      conclusion: Of any kind but those of `generic.OWN`.
+      conclusion: Of any kind.
       names: Words.
       name: Unique on the page.
     """
+    if conclusion.kind in generic.OWN:
+        rows = _rows(_known(conclusion), names, lambda one: one.key == "hazard ratio", group=True)
+        beside = _ratios(rows, conclusion, names, name)
+        return () if beside is None else (beside,)
     own = OWN.get(conclusion.kind)
     if own is None or not any(s.estimates or s.series for s in conclusion.strata):
         return generic.figures(conclusion, names, name)
@@ -307,7 +313,13 @@ def _counts(conclusion: Conclusion, names: Names, name: str) -> list[Figure | No
     return [shares.figure(stack, names.analysis(conclusion), names, f"{name}-shares"), *rest]
 
 
+def _cross_moments(conclusion: Conclusion, names: Names, name: str) -> list[Figure | None]:
+    both = plane.figure(_known(conclusion), names.analysis(conclusion), names, f"{name}-plane")
+    return [both, *generic.figures(conclusion, names, name)]
+
+
 OWN: Mapping[str, Drawing] = {
+    "cross_moments": _cross_moments,
     "cox": _coefficients,
     "regression": _coefficients,
     "log_rank": _log_rank,

@@ -204,7 +204,8 @@ def _told(row: Row, voice: Voice) -> Phrase:
 def _ticks(forest: Forest, start: float, end: float, most: int) -> list[tuple[Words, float]]:
     if not forest.log:
         shares = all(row.found.unit == "probability" for row in forest.rows if row.found)
-        return [(percent(v) if shares else chart.short(v), v) for v in chart.ticks(start, end, most)]
+        told = chart.labels(chart.ticks(start, end, most))
+        return [(percent(v) if shares else short, v) for v, short in told]
     low, high = math.exp(start), math.exp(end)
     inside: Sequence[float] = chart.ticks(low, high, most)
     if high / low > NARROW:

@@ -106,8 +106,8 @@ def _axes(area: Frame, first: Series, names: Names, size: Size) -> list[Markup]:
 
 def _up(area: Frame, unit: str, names: Names) -> list[chart.Tick]:
     return [
-        (v, quantity(v, unit, names.voice) if unit == "probability" else chart.short(v))
-        for v in chart.ticks(area.y.start, area.y.end, 6)
+        (v, quantity(v, unit, names.voice) if unit == "probability" else short)
+        for v, short in chart.labels(chart.ticks(area.y.start, area.y.end, 6))
     ]
 
 

@@ -100,7 +100,8 @@ def _calibration(some: list[tuple[Stratum, Series]], names: Names, size: Size) -
 
 def _decision(shown: tuple[Stratum, ...], names: Names, size: Size) -> Pieces:
     voice = names.voice
-    some, all_treated = _with(shown, ACTING)[:MOST], _with(shown, EVERYBODY)[:1]
+    some, all_treated = _with(shown, ACTING)[:MOST], _with(shown, EVERYBODY)
+    all_treated = [pair for pair in all_treated if pair[0].name == "all"] or all_treated[:1]
     entries = [
         chart.Entry(names.group(s.name), color=look.stroke(i).color, dash=look.stroke(i).dash)
         for i, (s, _) in enumerate(some)

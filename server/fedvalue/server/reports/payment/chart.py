@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -88,24 +89,34 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return [round(step * i, 12) for i in range(first, last + 1)]
 
 
-def short(value: float) -> Phrase:
-    """Return an amount in short, three digits: ``1.25 bn`` and ``12.5 亿``."""
+def labels(values: Sequence[float]) -> list[Tick]:
+    """Return ticks with their amounts in short, with as many digits as they need to stand where they say."""
+    step = min((abs(b - a) for a, b in pairwise(values)), default=0.0)
+    for digits in range(3, 7):
+        if all(abs(float(f"{value:.{digits}g}") - value) <= 0.01 * step for value in values):
+            break
+    return [(value, short(value, digits)) for value in values]
+
+
+def short(value: float, digits: int = 3) -> Phrase:
+    """Return an amount in short, by default with three digits: ``1.25 bn`` and ``12.5 亿``."""
     return Phrase(
-        _short(value, ((1e9, " bn"), (1e6, " m"), (1e3, " k"))), _short(value, ((1e8, " 亿"), (1e4, " 万")))
+        _short(value, ((1e9, " bn"), (1e6, " m"), (1e3, " k")), digits),
+        _short(value, ((1e8, " 亿"), (1e4, " 万")), digits),
     )
 
 
-def _short(value: float, units: tuple[tuple[float, str], ...]) -> str:
+def _short(value: float, units: tuple[tuple[float, str], ...], digits: int) -> str:
     for unit, name in units:
         if abs(value) >= 0.9995 * unit:
-            return _digits(value / unit) + name
-    return _digits(value)
+            return _digits(value / unit, digits) + name
+    return _digits(value, digits)
 
 
-def _digits(value: float) -> str:
+def _digits(value: float, digits: int) -> str:
     if value == 0:
         return "0"
-    places = max(0, 2 - math.floor(math.log10(abs(value))))
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     shown = f"{value:,.{places}f}"
     if "." in shown:
         shown = shown.rstrip("0").rstrip(".")

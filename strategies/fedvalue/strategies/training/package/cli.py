@@ -36,13 +36,28 @@ def question(
     outcome: Annotated[str, typer.Option(help="The binary endpoint that the model predicts.")],
     model: Annotated[str, typer.Option(help="Name of the training, where there are several.")] = "",
     by: Annotated[list[str] | None, typer.Option(help="A protected attribute; repeat it.")] = None,
+    recalibrated: Annotated[
+        bool,
+        typer.Option(
+            "--recalibrated",
+            help="The evidence is of an evaluation: its model, slope and intercept put right.",
+        ),
+    ] = False,
+    analysis: Analysis = "",
 ) -> None:
     """Print the lines of a study file that evaluate what a study trained, the model's numbers among them.
+
+    With --recalibrated, of the model that a study evaluated, its slope and intercept put right: another
+    model, which costs no privacy and is to be evaluated anew.
 
     Example: fedvalue model question training/evidence.json --outcome response_6m --by sex
     """
     package = sealing.load(evidence)
     sealing.check(package)
+    if recalibrated:
+        better = making.recalibrated(package, analysis)
+        typer.echo(making.stanza(better, outcome=outcome, by=by or ()), nl=False)
+        return
     found = making.trained_models(package)
     if (not model and len(found) != 1) or (model and model not in found):
         raise EvidenceError(
@@ -56,7 +71,9 @@ def question(
 def make(
     evidence: Evidence,
     about: Annotated[Path, typer.Option(help="What people say of the model, TOML: docs/training.md.")],
-    key: Annotated[Path, typer.Option(help="The coordinator's Ed25519 key, which signs; made if it is not there.")],
+    key: Annotated[
+        Path, typer.Option(help="The coordinator's Ed25519 key, which signs; made if it is not there.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for model.json and model.onnx.")],
     trained: Annotated[
         Path | None, typer.Option(help="Evidence of the training; it must lead to the same numbers.")
@@ -137,7 +154,7 @@ def coefficients(
     justification: Annotated[str, typer.Option(help="Why genes may raise a price, in writing.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print risk coefficients by cell: normalised to 1, shrunk by credibility, only behind gates that are met.
+    """Print risk coefficients by cell: averaging 1, shrunk by credibility, only behind gates that are met.
 
     Example: fedvalue model coefficients evidence.json --between-sd 0.2
     """

@@ -89,7 +89,11 @@ def scoring_model(architecture: Architecture, inputs: Inputs, read: Read, parame
         for i in range(len(architecture.layers)):
             weights, biases = parts[f"hidden.{i}.weight"], parts[f"hidden.{i}.bias"]
             stack.append((weights @ lifted if not i else weights, biases))
-    weights = parts["output.weight"] if stack else parts["output.weight"] @ lifted
+    weights = parts["output.weight"]
+    inner = len(stack[-1][1]) if stack else 0
+    skip = 0 < inner < weights.shape[1]
+    if skip or not stack:
+        weights = np.hstack([weights[:, :inner], weights[:, inner:] @ lifted])
     if "baseline.weight" in parts:
         baseline = parts["baseline.weight"][:, 0]
         stack.append((np.repeat(weights, len(baseline), axis=0), baseline))
@@ -104,7 +108,8 @@ def scoring_model(architecture: Architecture, inputs: Inputs, read: Read, parame
         return ScoringModel(
             columns=columns, hidden=tuple(len(biases) for _, biases in stack[:-1]),
             activation=architecture.activation if isinstance(architecture, Tabular | Survival) else "relu",
-            reach=REACH, outputs=len(stack[-1][1]), link=link, amounts=amounts, numbers=packed(stack),
+            reach=REACH, outputs=len(stack[-1][1]), link=link, amounts=amounts, skip=skip,
+            numbers=packed(stack, skip=skip),
         )  # fmt: skip
     except ValueError as error:
         raise StudyInvalid(

@@ -17,6 +17,7 @@ from typing import Literal
 from fedvalue.analyses.catalogue import analysis_of
 from fedvalue.analyses.estimate import Conclusion
 from fedvalue.analyses.evaluated_cells import CHOSEN_CUTS
+from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.errors import EvidenceError, PaymentError
 from fedvalue.evidence import sealing
 from fedvalue.evidence.chain import verify_chain
@@ -29,7 +30,7 @@ from fedvalue.strategies.training.package.onnx_file import onnx_bytes
 from fedvalue.study.questions.model_evaluation import ModelEvaluation
 from fedvalue.study.questions.training import Training
 from fedvalue.study.schema import Study
-from fedvalue.study.scoring import ScoringModel
+from fedvalue.study.scoring import ScoringModel, packed
 
 _CHOSEN = re.compile(re.escape(CHOSEN_CUTS).replace(r"\{cuts\}", r"([0-9., e-]+?)"))
 
@@ -117,6 +118,11 @@ def trained_models(training: EvidencePackage) -> dict[str, ScoringModel]:
         if not isinstance(question, Training):
             continue
         label = analysis_of(question, study.measured).label
+        if question.local is not None and question.local.personal_head:
+            raise EvidenceError(
+                "the output layer stayed at each hospital: there is no common model", where=label,
+                do="train without personal_head to have one that can be evaluated and packed",
+            )  # fmt: skip
         conclusion = next((one for one in training.conclusions if one.label == label), None)
         if conclusion is None or conclusion.model is None:
             raise EvidenceError("the training led to no model", where=label)
@@ -124,6 +130,35 @@ def trained_models(training: EvidencePackage) -> dict[str, ScoringModel]:
     if not found:
         raise EvidenceError("the study trained no model", where=training.evidence_id)
     return found
+
+
+def recalibrated(evaluation: EvidencePackage, label: str = "") -> ScoringModel:
+    """Return an evaluated logistic model with its measured slope and intercept put right.
+
+    ``logit p' = intercept + slope logit p``: the last layer is scaled and moved. It costs no privacy, because
+    both numbers were released, and it is another model: what was measured of the first says nothing of it.
+
+    Args:
+      evaluation: Evidence of the evaluation.
+      label: Of the evaluation, where there are several.
+
+    Raises:
+      EvidenceError: a link of the evidence is broken, there is no such evaluation, it has no slope, or the
+        model is not logistic.
+    """
+    verify_chain(evaluation)
+    question, conclusion = _evaluated(evaluation, sealing.embedded_study(evaluation), label)
+    model, found = _given(question), conclusion.stratum(EVERYBODY).estimates
+    if model.link != "logistic" or not {"calibration slope", "calibration intercept"} <= found.keys():
+        raise EvidenceError(
+            "there is no slope and intercept of a logistic model", where=conclusion.label,
+            do="evaluate a logistic model on more patients or at a larger epsilon",
+        )  # fmt: skip
+    slope, intercept = (found[f"calibration {name}"].value for name in ("slope", "intercept"))
+    *before, (weights, biases) = model.layers
+    return model.model_copy(
+        update={"numbers": packed([*before, (slope * weights, slope * biases + intercept)], skip=model.skip)}
+    )
 
 
 def require_measured(package: ModelPackage, evidence: EvidencePackage) -> None:

@@ -44,9 +44,13 @@ def onnx_bytes(model: ScoringModel, variables: Mapping[str, Variable], *, name: 
         "codes": [v for v in model.variables if variables[v].clip is None],
     }
     parts, order = _columns(graph, model, variables, reads)
-    flowing = graph.add("Concat", parts, axis=1) if len(parts) > 1 else parts[0]
+    flowing = rows = graph.add("Concat", parts, axis=1) if len(parts) > 1 else parts[0]
     for i, (weights, biases) in enumerate(model.layers):
         arranged = weights[:, order] if not i else weights
+        if model.skip and i == len(model.hidden):
+            inner = model.hidden[-1]
+            arranged = np.hstack([weights[:, :inner], weights[:, inner:][:, order]])
+            flowing = graph.add("Concat", [flowing, rows], axis=1)
         flowing = graph.add("Gemm", [flowing, graph.constant(arranged), graph.constant(biases)], transB=1)
         if i < len(model.hidden):
             flowing = _activated(graph, flowing, model.activation)
