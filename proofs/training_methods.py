@@ -164,7 +164,7 @@ def fedsgd(
     now, velocity = initial(architecture, inputs, 1), np.zeros(d)
     tail, averaged = np.zeros(d), 0
     for round_ in range(rounds):
-        total = np.zeros(d)
+        total: Array = np.zeros(d)
         for batch in batches:
             chosen = batch
             if rate < 1 and rng is not None:

@@ -107,12 +107,14 @@ def quick_reader(
             return None
         chosen = ""
         for entry in entries:
+            if not ending and entry.count("|") < flag_at:
+                return None
             if entry.endswith(ending) if ending else flagged(entry.split("|", flag_at + 1)[flag_at]):
                 if chosen:
                     return None
                 chosen = entry
         cells = chosen.split("|", most)
-        if len(cells) <= most or chosen.count("|") != step or cells[0] != base:
+        if chosen.count("|") != step or cells[0] != base:
             return None
         gene = cells[gene_at]
         if not gene or gene == ".":
