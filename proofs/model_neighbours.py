@@ -31,7 +31,8 @@ from fedvalue.study.architectures import (
 )
 
 FLOATS = (
-    np.nan, np.inf, -np.inf, 1.7976931348623157e308, -1e300, 1e300, 5e-324, -5e-324, 1e-9, 0.0, -0.0, -1.0, 1.0,
+    np.nan, np.inf, -np.inf, 1.7976931348623157e308, -1e300, 1e300, 5e-324, -5e-324, 1e-9, 0.0, -0.0,
+    -1.0, 1.0,
 )  # fmt: skip
 CODES = (-(2**63), 2**63 - 1, -(2**31), 2**31, -9, -2, -1, 0, 1, 2, 3, 5, 99)
 STRANGE = (0.0, 0.3, 1.0)
@@ -137,12 +138,12 @@ def sent(architecture: Architecture, inputs: Inputs, rng: np.random.Generator) -
     if kind == 1:
         return walked * 1e3
     if kind == 2:
-        return walked * 10.0 ** rng.uniform(20, 300)
+        return walked * float(10.0 ** rng.uniform(20, 300))
     if kind == 3:
         return np.where(rng.random(len(start)) < 0.05, rng.choice(np.array(FLOATS), len(start)), walked)
     if kind == 4:
         return -np.abs(walked)  # units that never wake, where an activation can die
-    return walked
+    return np.asarray(walked, dtype=np.float64)
 
 
 @lru_cache(maxsize=32)

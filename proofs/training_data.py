@@ -20,8 +20,10 @@ NUMBERS = {
     "num_medications": (0, 60), "number_outpatient": (0, 5), "number_emergency": (0, 5),
     "number_inpatient": (0, 5), "number_diagnoses": (0, 16), "age": (0, 100),
 }  # fmt: skip
-LEVELS = ("race", "gender", "A1Cresult", "insulin", "change", "diabetesMed", "admission_type_id", "discharged",
-          "admission_source_id", "specialty", "diagnosis")  # fmt: skip
+LEVELS = (
+    "race", "gender", "A1Cresult", "insulin", "change", "diabetesMed", "admission_type_id", "discharged",
+    "admission_source_id", "specialty", "diagnosis",
+)  # fmt: skip
 MOST_LEVELS = 8
 
 

@@ -128,7 +128,8 @@ def pooled(architecture: Architecture, split: Split, *, epochs: int = 30, seed: 
         for part in np.array_split(rng.permutation(kept), max(1, len(kept) // batch)):
             at = torch.from_numpy(part)
             optimizer.zero_grad()
-            binary_cross_entropy_with_logits(module.outputs(given.take(at)), happened[at]).backward()  # type: ignore[no-untyped-call]  # torch left its types out
+            loss = binary_cross_entropy_with_logits(module.outputs(given.take(at)), happened[at])
+            loss.backward()  # type: ignore[no-untyped-call]  # torch left its types out
             optimizer.step()
         with torch.no_grad():
             scores = module.outputs(given.take(torch.from_numpy(held)))[:, 0].numpy()
@@ -199,8 +200,8 @@ def central_scale(epsilon: float, rounds: int, rate: Fraction, dimension: int) -
 
 
 def fedavg(
-    architecture: Architecture, inputs: Inputs, split: Split, epsilon: float, noise: NoiseSource | UnsafeFloatNoise,
-    *, rounds: int = 10, steps: int = 5, rate: Fraction = Fraction(1, 5),
+    architecture: Architecture, inputs: Inputs, split: Split, epsilon: float,
+    noise: NoiseSource | UnsafeFloatNoise, *, rounds: int = 10, steps: int = 5, rate: Fraction = Fraction(1, 5),
 ) -> Array:  # fmt: skip
     """Train by averaging: each site takes noisy steps by itself, priced on its own share of noise alone."""
     found = sampled.least_multiplier(rate, rounds * steps, _limits(epsilon))

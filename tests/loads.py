@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import Mapping
+from fedvalue.client.records.pseudonyms import Pseudonyms
 from fedvalue.client.records.report import LoadReport
 
 
@@ -15,7 +16,7 @@ class Loads:
     """Called like `fedvalue.client.records.load.load`; a table that was loaded before is copied.
 
     A store holds what the files and the mapping say and nothing of where it lies, so a copy is what another
-    load would give.
+    load would give. Its patients keep their own ids: pseudonyms are each home's, and no copy could have them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,8 +24,11 @@ class Loads:
         self._folder = folder
         self._reports: dict[str, LoadReport] = {}
 
-    def __call__(self, folder: Path, mapping: Mapping, database_path: Path) -> LoadReport:
-        """Load, or copy what the same files and mapping gave."""
+    def __call__(
+        self, folder: Path, mapping: Mapping, database_path: Path, *, pseudonyms: Pseudonyms | None = None
+    ) -> LoadReport:
+        """Load, or copy what the same files and mapping gave; ``pseudonyms`` are left aside."""
+        del pseudonyms
         found = hashlib.sha256(mapping.model_dump_json().encode())
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             content = path.read_bytes()

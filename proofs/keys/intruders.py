@@ -134,7 +134,11 @@ def report(found: Mapping[str, Found]) -> Report:
             words = ", ".join(f"{code} {count}" for code, count in sorted(said.items(), key=lambda i: -i[1]))
             lines.append(f"| {door} | {words} |")
         broken += each["broken"]
-    lines += ["", "No node ended, no ledger was charged, and a genuine study afterwards ended in evidence."]
+    if not broken:
+        lines += [
+            "",
+            "No node ended, no ledger was charged, and a genuine study afterwards ended in evidence.",
+        ]
     return Report("\n".join(lines) + "\n", tuple(broken), (f"seed {SEED}",))
 
 

@@ -76,6 +76,7 @@ def decide(
         )
     signer = None if key is None else _signer(key)
     file = standard_file.read(name, standards)
+    proposals.check_approvals(file)
     statement = None if held_file is None else held.read(held_file)
     looks = () if after is None else looks_of(load_decision(after), file)
     decision = decide_on(

@@ -10,7 +10,7 @@ import typer
 
 from fedvalue.payment.decision import CashFlow, Decision
 from fedvalue.payment.proposal import Proposal
-from fedvalue.payment.said import said
+from fedvalue.payment.said import named, said
 from fedvalue.payment.standard import Standard
 
 Language = Literal["en", "zh"]
@@ -86,12 +86,11 @@ _SENTENCES: dict[str, dict[Language, str]] = {
     "flow": {
         "en": "{name}: {before:,} -> {after:,} {currency} per {per} at most ({hundred:+,} per 100), "
         "borne by {bearer}",
-        "zh": "{name}：每 {per} 至多 {before:,} -> {after:,} {currency}（每 100 为 {hundred:+,}），"
-        "由 {bearer} 承担",
+        "zh": "{name}：每{per}至多 {before:,} -> {after:,} {currency}（每 100 为 {hundred:+,}），由{bearer}承担",
     },
     "expected": {
         "en": "{name}: {before:,.2f} -> {after:,.2f} {currency} per patient, borne by {bearer}",
-        "zh": "{name}：每名患者 {before:,.2f} -> {after:,.2f} {currency}，由 {bearer} 承担",
+        "zh": "{name}：每名患者 {before:,.2f} -> {after:,.2f} {currency}，由{bearer}承担",
     },
     "bar": {
         "en": "{of} {sign} {threshold} {unit}: {estimate:,.6g} ({lower:,.6g} to {upper:,.6g}), "
@@ -132,8 +131,9 @@ def decision_lines(decision: Decision, language: Language, standard: Standard | 
         yield say(
             "expected",
             say.sentence(
-                "expected", name=flow_expected.name, before=flow_expected.before, after=flow_expected.after,
-                currency=flow_expected.currency, bearer=flow_expected.bearer,
+                "expected", name=named(flow_expected.name, language), before=flow_expected.before,
+                after=flow_expected.after, currency=flow_expected.currency,
+                bearer=named(flow_expected.bearer, language),
             ),
         )  # fmt: skip
     yield from _next(decision, say)
@@ -295,13 +295,13 @@ class _Say:
     def flow(self, flow: CashFlow) -> str:
         told = self.sentence(
             "flow",
-            name=flow.name,
+            name=named(flow.name, self.language),
             before=flow.before,
             after=flow.after,
             currency=flow.currency,
-            per=flow.per,
+            per=named(flow.per, self.language),
             hundred=flow.change_per_100,
-            bearer=flow.bearer,
+            bearer=named(flow.bearer, self.language),
         )
         return self("money", told)
 

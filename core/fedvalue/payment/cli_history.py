@@ -38,6 +38,7 @@ _STATUS: dict[str, dict[Language, str]] = {
     "example": {"en": "example", "zh": "示例"},
     "unverified": {"en": "unverified", "zh": "未核对"},
 }
+_SOURCES = {"checked": "已核对", "unverified": "未核对", "chosen": "自定"}
 
 
 def history(
@@ -51,7 +52,8 @@ def history(
 ) -> None:
     """Print every dated value of a standard with its source, after all approvals were checked.
 
-    Exit status 9: no such standard; 3: a value was changed after it was approved.
+    Exit status 9: no such standard, or its past was edited; 2: an approved value was changed, or approved by
+    a key that is not trusted.
 
     Example: fedvalue payment history lung/egfr_tki_outcome_linked --standards standards
     """
@@ -77,7 +79,8 @@ def history(
     table = Table(*_HEADS[language], box=None, pad_edge=False)
     for _, parameter, starts, amount, unit, source in rows:
         shown = ("repealed" if language == "en" else "废止") if amount is None else f"{amount:,}"
-        table.add_row(parameter, str(starts), shown, unit, escape(f"{source.title} [{source.status}]"))
+        status = _SOURCES[source.status] if language == "zh" else source.status
+        table.add_row(parameter, str(starts), shown, unit, escape(f"{source.title} [{status}]"))
     Console().print(table)
     version = "version" if language == "en" else "版本"
     typer.echo(f"{name}, {_STATUS[file.standard.status][language]}, {version} {file.version}")
@@ -97,7 +100,8 @@ def show(
 ) -> None:
     """Print what a standard pays, or a dated parameter, on one day.
 
-    Exit status 9: no such standard or parameter, or none in force on that day.
+    Exit status 9: no such standard or parameter, or none in force on that day; 2: an approved value was
+    changed after it was signed.
 
     Example: fedvalue payment show lung/egfr_tki_outcome_linked --on 2026-03-01
     """
@@ -108,6 +112,7 @@ def show(
         )
         return
     file = standard_file.read(name, standards)
+    proposals.check_approvals(file)
     values = file.standard.in_force(day)
     if as_json:
         plain = {key: value.model_dump(mode="json") for key, value in values.items()}

@@ -10,6 +10,13 @@ from fedvalue.payment.parameters import load_yaml
 
 
 @cache
+def _names() -> dict[str, str]:
+    raw = resources.files("fedvalue.payment").joinpath("said.yaml").read_bytes()
+    names: dict[str, str] = load_yaml(raw, where="said.yaml")["names"]
+    return names
+
+
+@cache
 def _sentences() -> tuple[tuple[tuple[re.Pattern[str], str], ...], dict[str, str]]:
     raw = resources.files("fedvalue.payment").joinpath("said.yaml").read_bytes()
     document = load_yaml(raw, where="said.yaml")
@@ -29,3 +36,8 @@ def said(sentence: str, language: str) -> str:
         if (found := pattern.fullmatch(sentence)) is not None:
             return chinese.format(**{k: words.get(v, v) for k, v in found.groupdict().items()})
     return sentence
+
+
+def named(name: str, language: str) -> str:
+    """Return who bears, what flows or what is paid per, in ``en`` or ``zh``; an unknown name stays."""
+    return _names().get(name, name) if language == "zh" else name

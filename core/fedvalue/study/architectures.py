@@ -89,8 +89,8 @@ class Tabular(Part):
       activation: Behind each hidden layer.
       embedding: Numbers that stand for a level of a coded column, at most one more than its levels.
       gene_width: Numbers that stand for the variants of a gene, at most as many as its variants.
-      skip: Whether what enters the first layer also enters the output: a linear model beside the network, which
-        noisy gradients find first (Cheng and others, Wide and deep learning, DLRS 2016).
+      skip: Whether what enters the first layer also enters the output: a linear model beside the network,
+        which noisy gradients find first (Cheng and others, Wide and deep learning, DLRS 2016).
       start_rate: Public guess of how often the outcome happens, where training starts.
     """
 

@@ -60,6 +60,27 @@ def test_from_evidence_to_an_approved_value_and_back(
     ]
 
 
+def test_an_approved_value_that_was_edited_is_neither_shown_as_approved_nor_decided_upon(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert decide(folder) == 0
+    standards = folder / "standards"
+    approval = ("--standards", standards, "--key", folder / "payer.pem", "--on", "2026-12-02")
+    assert run("payment", "approve", folder / "proposal.json", *approval) == 0
+    file = standards / f"{NAME}.yaml"
+    file.write_text(file.read_text().replace("bonus: '10000'", "bonus: '20000'"))
+    capsys.readouterr()
+    for words in (
+        ("payment", "show", NAME, "--on", "2027-03-01"),
+        ("payment", "history", NAME),
+        ("payment", "decide", folder / "evidence.json", "--on", "2027-03-01"),
+    ):
+        assert run(*words, "--standards", standards) == 2
+        said = capsys.readouterr()
+        assert said.err.startswith("signature_invalid:")
+        assert "20,000" not in said.out
+
+
 def test_json_is_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert decide(folder, "--json") == 0
     assert json.loads(capsys.readouterr().out)["outcome"] == "met"

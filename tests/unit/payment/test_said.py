@@ -7,8 +7,9 @@ from importlib import resources
 
 import pytest
 
+from fedvalue.payment import standard_file
 from fedvalue.payment.parameters import load_yaml
-from fedvalue.payment.said import said
+from fedvalue.payment.said import named, said
 from fedvalue.server.reports.wording import Voice
 from tests.unit.payment.kinds.sources import curve, decided, increment
 from tests.unit.payment.kinds.test_every_mechanism import SPLIT, subgroups
@@ -45,3 +46,21 @@ def test_every_sentence_of_a_decision_on_criteria_is_known_in_chinese(case: str)
 
 def test_a_sentence_that_nobody_wrote_stays_as_it_is() -> None:
     assert said("Something else.", "zh") == "Something else."
+
+
+def test_who_bears_what_is_told_in_chinese_for_every_standard_and_as_the_report_tells_it() -> None:
+    entries = Voice.of("both").catalogue.entries
+    folder = resources.files("fedvalue.payment").joinpath("standards")
+    found = [f"{disease.name}/{file.name[:-5]}" for disease in folder.iterdir() for file in disease.iterdir()]
+    assert len(found) > 25
+    for name in found:
+        standard = standard_file.read(name).standard
+        for flow in standard.flows:
+            units = {standard.history(factor).unit.partition(" per ")[2] for factor in flow.factors} - {""}
+            for word in (flow.name, flow.bearer, flow.payee, *units):
+                assert CHINESE.search(named(word, "zh")) or word == "QALY", f"{name}: {word}"
+                assert named(word, "en") == word
+            for section, word in (("money", flow.name), ("party", flow.bearer), ("party", flow.payee)):
+                known = entries.get(f"{section}.{word.replace(' ', '_')}")
+                # "standard" and "unchanged" are sentences of that section, no names of a flow.
+                assert known is None or "{" in known.zh or known.zh == named(word, "zh"), f"{name}: {word}"

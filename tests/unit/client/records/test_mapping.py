@@ -76,7 +76,7 @@ def test_every_key_of_a_file_a_cell_and_a_day_is_documented(repository: Path) ->
         ('path = "table.csv"', 'path = "../table.csv"', "below the hospital's folder"),
         ('path = "table.csv"', 'path = "/etc/passwd"', "below the hospital's folder"),
         ('path = "table.csv"', 'path = "*/table.csv"', "in the file name only"),
-        ('path = "table.csv"', 'path = "table.xlsx"', "csv, tsv, parquet, maf or vcf"),
+        ('path = "table.csv"', 'path = "table.xlsx"', "csv, tsv, parquet, maf, vcf, fhir or omop"),
         ('path = "table.csv"', 'path = "table.csv"\nencoding = "latin-1"', "'utf-8' or 'gb18030'"),
         ('path = "table.csv"', 'path = "table.csv"\ndelimiter = "\\""', "no quote, '#' or line break"),
         ('path = "table.csv"', 'path = "table.csv"\nsamples = ["A"]', "belong to vcf files"),

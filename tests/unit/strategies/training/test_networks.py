@@ -16,9 +16,7 @@ from fedvalue.strategies.training.models.network import (
     Rows,
     build,
     initial,
-    load,
     predict,
-    prepare,
     score,
     size,
 )

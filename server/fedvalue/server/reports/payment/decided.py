@@ -18,6 +18,7 @@ from scipy import stats
 
 from fedvalue.payment.decision import Decision
 from fedvalue.payment.decision_findings import CriterionFinding, Result
+from fedvalue.payment.said import named
 from fedvalue.server.reports import look, probability
 from fedvalue.server.reports.drawing import (
     Axis,
@@ -319,7 +320,7 @@ def _expected(decision: Decision, voice: Voice) -> Table | None:
     )
     rows = tuple(
         (
-            voice.either(f"money.{each.name.replace(' ', '_')}", each.name.replace("_", " ")),
+            voice.either(f"money.{each.name.replace(' ', '_')}", _called(each.name)),
             voice("money.from_to", bearer=_party(each.bearer, voice), payee=_party(each.payee, voice)),
             money(Decimal(str(each.before)), each.currency, voice),
             money(Decimal(str(each.after)), each.currency, voice),
@@ -333,7 +334,14 @@ def _expected(decision: Decision, voice: Voice) -> Table | None:
 
 
 def _party(name: str, voice: Voice) -> Phrase:
-    return voice.either(f"party.{name.replace(' ', '_')}", name.replace("_", " "))
+    return voice.either(f"party.{name.replace(' ', '_')}", _called(name))
+
+
+def _called(name: str) -> Phrase:
+    """What the command line calls a party or a flow, for names that are not in the catalogue."""
+    plain = name.replace("_", " ")
+    chinese = named(name, "zh")
+    return Phrase(plain, plain if chinese == name else chinese)
 
 
 def _brakes(decision: Decision, voice: Voice) -> Table | None:

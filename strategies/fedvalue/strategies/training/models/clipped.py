@@ -265,10 +265,7 @@ class _Taps:
         self.found: list[torch.Tensor] = []
 
     def through(self, layer: nn.Module, given: torch.Tensor) -> torch.Tensor:
-        if isinstance(layer, nn.Linear):
-            found = _columns(given, layer.weight, layer.bias)
-        else:
-            found = layer(given)
+        found = _output(layer, given)
         if not found.requires_grad:
             # weights ask for no gradient, which would cost a matrix product each; their outputs do
             found.requires_grad_()
@@ -299,8 +296,17 @@ class _Columns(torch.autograd.Function):
         return ((weight.T @ deltas[0].T).T if ctx.needs_input_grad[0] else None), None, None
 
 
+def _output(layer: nn.Module, given: torch.Tensor) -> torch.Tensor:
+    if isinstance(layer, nn.Linear):
+        return _columns(given, layer.weight, layer.bias)
+    found: torch.Tensor = layer(given)
+    return found
+
+
 def _columns(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    found: torch.Tensor = _Columns.apply(given, weight, bias)
+    found: torch.Tensor = _Columns.apply(  # type: ignore[no-untyped-call]  # torch left its types out
+        given, weight, bias
+    )
     return found
 
 
