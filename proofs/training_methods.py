@@ -201,7 +201,8 @@ def central_scale(epsilon: float, rounds: int, rate: Fraction, dimension: int) -
 
 def fedavg(
     architecture: Architecture, inputs: Inputs, split: Split, epsilon: float,
-    noise: NoiseSource | UnsafeFloatNoise, *, rounds: int = 10, steps: int = 5, rate: Fraction = Fraction(1, 5),
+    noise: NoiseSource | UnsafeFloatNoise, *, rounds: int = 10, steps: int = 5,
+    rate: Fraction = Fraction(1, 5),
 ) -> Array:  # fmt: skip
     """Train by averaging: each site takes noisy steps by itself, priced on its own share of noise alone."""
     found = sampled.least_multiplier(rate, rounds * steps, _limits(epsilon))

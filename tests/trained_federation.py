@@ -131,6 +131,10 @@ def write_hospitals(folder: Path, *, sites: int = SITES, patients: int = 80, see
     return SiteFolders(folder / "tables", folder / "map.toml")
 
 
+def _unchanged(answer: Answer) -> Answer:
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedFederation:
     """Sites that approved a training.
@@ -163,9 +167,7 @@ class TrainedFederation:
         wrap = wrap or {}
         nodes = {home.policy.site: SiteNode(home.folder, noon) for home in self.federation.homes}
         try:
-            answers = {
-                site: wrap.get(site, lambda answer: answer)(node.answer) for site, node in nodes.items()
-            }
+            answers = {site: wrap.get(site, _unchanged)(node.answer) for site, node in nodes.items()}
             app = make_app(lambda context: answers[str(context.node_config[SITE_HOME])])
             yield LocalGrid({n: LocalNode(app, {SITE_HOME: site}) for n, site in enumerate(nodes, start=2)})
         finally:

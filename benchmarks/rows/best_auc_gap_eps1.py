@@ -24,8 +24,8 @@ def measure(folder: Path) -> Row:
     worst = without[reference] - min(private.values())
     how = (
         f"AUC that the best private model ({best}) loses at epsilon 1, delta 1e-6, from "
-        f"{without[reference]:.4f} of the best pooled without privacy ({reference}); other: the other private "
-        f"model; 10,000 patients of 10 "
+        f"{without[reference]:.4f} of the best pooled without privacy ({reference}); other: the other "
+        f"private model; 10,000 patients of 10 "
         f"hospitals, 20,000 fresh; at most {AT_MOST:g} allowed"
     )
     return Row(ours=lost, other=worst, ratio=worst / max(lost, 1e-4), unit="AUC", how=how)

@@ -40,9 +40,13 @@ PARTS = 8
 """Into how many parts the replications of a setting are cut; the seeds are those of the parts."""
 
 
+WITHOUT_INTERVALS = {"training"}
+"""Kinds that print no interval: what a model is worth is told by `model_evaluation`."""
+
+
 def without_worlds(kinds: Iterable[str]) -> list[str]:
     """Return one sentence for each kind of analysis whose intervals nobody looks at."""
-    known = {world.kind for world in WORLDS}
+    known = {world.kind for world in WORLDS} | WITHOUT_INTERVALS
     return [
         f"the analysis {kind!r} has no coverage study" for kind in (*kinds, DIAGNOSTICS) if kind not in known
     ]

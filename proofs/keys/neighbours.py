@@ -80,9 +80,14 @@ exact: up to 1 is kept. {SITES} sites, at most 3 a patient; the epsilon is of th
 """
 
 
+ELSEWHERE = {"training": "model_neighbours"}
+"""Kinds whose pairs another key draws."""
+
+
 def without_forms(kinds: Iterable[str]) -> list[str]:
-    """Return one sentence for each kind of analysis that no pairs are drawn for."""
-    return [f"the analysis {kind!r} has no neighbouring patients" for kind in kinds if kind not in FORMS]
+    """Return one sentence for each kind of analysis that no pairs are drawn for, here or in a proof of its own."""
+    known = {*FORMS, *ELSEWHERE}
+    return [f"the analysis {kind!r} has no neighbouring patients" for kind in kinds if kind not in known]
 
 
 def report(found: Mapping[str, Found]) -> Report:

@@ -125,21 +125,23 @@ STEPS: Mapping[str, Callable[[], Found]] = {
 
 CHOSEN = ", ".join(f"{rounds} rounds at epsilon {epsilon:g}" for epsilon, rounds in ROUNDS.items())
 
-METHOD = f"""Ten hospitals; of ten, two may collude and one may fail, so the price of a private sum counts
-on {HONEST} shares of noise, and ten are there. delta is {DELTA:g}; nobody is a patient of two hospitals.
-Scaling by summed moments is paid for with {SCALING_SHARE:.0%} of the budget. DP-FedSGD runs through the code
-of a site: clipped gradients in float64 (length {CLIP_NORM:g}), integers, one exact discrete Gaussian a site and
-round; heavy-ball steps of {RATE:g} with momentum {MOMENTUM:g}, parameters averaged over the last
-{AVERAGE:.0%} of {CHOSEN}. With everybody in every round the price is plain zCDP; with a fifth drawn it is that
-of the sampled Gaussian at the ledger's orders, {SAMPLED_ROUNDS} rounds. FedAvg: 10 rounds of 5 local steps on a
-fifth, each site's noise priced on its own share alone. One release: the surrogate regression, which takes
-an unknown number as the middle of its range. Pooled: AdamW on all patients together, stopped where a held-out
-tenth is best. Settings are the same constants everywhere; those of DP-FedSGD were chosen at epsilon 1 on the
-very planted worlds that are shown, two of them, so their figures are a little too good; nothing was chosen on
-diabetes130. The curves of the planted law were halved while settings were sought: with twice as much of them the
-network lost .02 to .03 at epsilon 1, more than its target, because noise hides curves first. The network is {NETWORK.layers[0]} wide, {NETWORK.activation}, with a skip from inputs to output.
-Figures are AUC on fresh patients; planted: mean of {len(WORLDS)} worlds of 10,000 patients and 40 features
-(`proofs/training_world.py`).
+METHOD = f"""\
+Ten hospitals; of ten, two may collude and one may fail, so the price of a private sum counts on {HONEST}
+shares of noise, and ten are there. delta is {DELTA:g}; nobody is a patient of two hospitals. Scaling by
+summed moments is paid for with {SCALING_SHARE:.0%} of the budget. DP-FedSGD runs through the code of a
+site: clipped gradients in float64 (length {CLIP_NORM:g}), integers, one exact discrete Gaussian a site
+and round; heavy-ball steps of {RATE:g} with momentum {MOMENTUM:g}, parameters averaged over the last
+{AVERAGE:.0%} of {CHOSEN}. With everybody in every round the price is plain zCDP; with a fifth drawn it
+is that of the sampled Gaussian at the ledger's orders, {SAMPLED_ROUNDS} rounds. FedAvg: 10 rounds of 5
+local steps on a fifth, each site's noise priced on its own share alone. One release: the surrogate
+regression, which takes an unknown number as the middle of its range. Pooled: AdamW on all patients
+together, stopped where a held-out tenth is best. Settings are the same constants everywhere; those of
+DP-FedSGD were chosen at epsilon 1 on the very planted worlds that are shown, two of them, so their
+figures are a little too good; nothing was chosen on diabetes130. The curves of the planted law were
+halved while settings were sought: with twice as much of them the network lost .02 to .03 at epsilon 1,
+more than its target, because noise hides curves first. The network is {NETWORK.layers[0]} wide,
+{NETWORK.activation}, with a skip from inputs to output. Figures are AUC on fresh patients; planted: mean
+of {len(WORLDS)} worlds of 10,000 patients and 40 features (`proofs/training_world.py`).
 """
 
 
@@ -152,7 +154,8 @@ def report(found: Mapping[str, Found]) -> Report:
     broken: list[str] = []
     text: list[str] = []
     for title, prefix in (
-        ("Planted truth", [f"planted_{w}" for w in WORLDS]), ("diabetes130: readmission in 30 days", ["diabetes"])
+        ("Planted truth", [f"planted_{w}" for w in WORLDS]),
+        ("diabetes130: readmission in 30 days", ["diabetes"])
     ):  # fmt: skip
         if any("absent" in found[f"{p}_pooled"] for p in prefix):
             text.append(f"\n## {title}\n\nThe data were not there when this page was made.\n")
@@ -186,9 +189,10 @@ def _not_ahead(table: Mapping[str, list[float]], whole: Mapping[str, float]) -> 
     ours, theirs = table["network, FedAvg, local noise"], table["network, FedAvg, Opacus' own noise"]
     spread = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     lines.append(
-        "FedAvg with our noise and with Opacus' are the same mechanism at the same price and differ by chance "
+        "FedAvg with our noise and with Opacus' are the same mechanism at the same price and differ by "
+        "chance "
         f"alone, at most {spread:.4f} here; without privacy the network is "
-        f"{whole['network'] - whole['logistic']:+.4f} from the logistic model, which bounds what any private network can gain over it.\n"
+        f"{whole['network'] - whole['logistic']:+.4f} from the logistic model.\n"
     )
     return "".join(lines)
 

@@ -52,6 +52,12 @@ def init(
         list[str] | None,
         typer.Option(help="Allow what lowers protection, at simulated sites only: clear_sum, no_noise."),
     ] = None,
+    sampled: Annotated[
+        bool,
+        typer.Option(
+            "--admits-sampled", help="Trainings may draw patients by chance; for life, see the guide."
+        ),
+    ] = False,
     simulation: Annotated[
         bool,
         typer.Option(
@@ -92,7 +98,7 @@ def init(
         "site": site,
         "entity": entity,
         "operator": operator or entity,
-        "budget": {"epsilon": epsilon, "delta": delta},
+        "budget": {"epsilon": epsilon, "delta": delta, "admits_sampled": sampled},
         "unsafe": unsafe or [],
         "simulation": simulation,
         "kind": kind,

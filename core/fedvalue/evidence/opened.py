@@ -57,11 +57,11 @@ def check_releases(package: EvidencePackage, plan: Plan) -> str:
             raise EvidenceError("the released sum is left out", where=where)
         for reply in record.replies:
             _reply(package, record, reply.site, where)
-    planned = [release.label for release in plan.releases]
+    order = [release.label for release in plan.releases]
     if any(release.drawn is not None for release in plan.releases):
         # a training may end while other analyses go on; that none they need is missing is shown by concluding
-        planned = [label for label in planned if label in labels]
-    if labels != planned[: len(labels)]:
+        order = [label for label in order if label in labels]
+    if labels != order[: len(labels)]:
         raise EvidenceError("the releases were not opened in the plan's order", where="releases")
     text = f"{len(labels)} of {len(plan.releases)}"
     if clear:

@@ -86,7 +86,8 @@ _SENTENCES: dict[str, dict[Language, str]] = {
     "flow": {
         "en": "{name}: {before:,} -> {after:,} {currency} per {per} at most ({hundred:+,} per 100), "
         "borne by {bearer}",
-        "zh": "{name}：每{per}至多 {before:,} -> {after:,} {currency}（每 100 为 {hundred:+,}），由{bearer}承担",
+        "zh": "{name}：每{per}至多 {before:,} -> {after:,} {currency}（每 100 为 {hundred:+,}），"
+        "由{bearer}承担",
     },
     "expected": {
         "en": "{name}: {before:,.2f} -> {after:,.2f} {currency} per patient, borne by {bearer}",

@@ -83,10 +83,10 @@ def times(price: Price, number: int) -> Price:
 
 def rate_over_sites(rate: Fraction, sites: int) -> Fraction:
     """Return ``q' = 1 - (1 - q)^k``: how likely a person at k sites is drawn at one of them at least."""
-    missed = Fraction(1)
+    missed: Fraction = Fraction(1)
     for _ in range(sites):
         missed *= 1 - rate
-    return 1 - missed
+    return Fraction(1 - missed)
 
 
 def multiplier_squared(
@@ -104,7 +104,8 @@ def multiplier_squared(
     """
     if charged_bound_squared <= 0 or honest_shares < 1:
         raise PrivacyError("a sampled release has a bound and at least one share of noise")
-    return (honest_shares * 4**log2_scale - Fraction(1, 12)) / charged_bound_squared
+    variance = Fraction(12 * honest_shares * 4**log2_scale - 1, 12)
+    return variance / charged_bound_squared
 
 
 @lru_cache(maxsize=256)

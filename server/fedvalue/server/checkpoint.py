@@ -69,16 +69,17 @@ class Kept(Value):
         Raises:
           EvidenceError: unsigned, changed, or signed by another.
         """
+        another = EvidenceError(
+            "the checkpoint is not signed by this coordinator",
+            where=where,
+            do="begin in another folder, or give the key that began there",
+        )
+        if self.signature is None or self.signature.role != ROLE:
+            raise another
         try:
-            if self.signature is None or self.signature.role != ROLE:
-                raise SignatureInvalid("it is not signed", where=where)
             verify(self.content(), self.signature, where=where, public_key=public_key)
         except SignatureInvalid as error:
-            raise EvidenceError(
-                "the checkpoint is not signed by this coordinator",
-                where=where,
-                do="begin in another folder, or give the key that began there",
-            ) from error
+            raise another from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,8 @@ def test_hospitals_with_another_dictionary_are_named_before_anything_is_charged(
 def test_local_steps_with_a_personal_head_keep_the_head_at_the_hospital(
     hospitals: SiteFolders, tmp_path: Path
 ) -> None:
-    more = 'method = "fedavg_local"\n[analyses.local]\nsteps = 2\npatients = 80\nmu = 0.1\npersonal_head = true\n'
+    local = "steps = 2\npatients = 80\nmu = 0.1\npersonal_head = true\n"
+    more = f'method = "fedavg_local"\n[analyses.local]\n{local}'
     network = '{ kind = "tabular", layers = [4] }'
     study = trained_study(rounds=2, architecture=network, optimiser="plain", step=1.0, more=more)
     federation = TrainedFederation.made(study, hospitals, tmp_path)

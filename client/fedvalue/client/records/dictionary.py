@@ -2,8 +2,8 @@
 
 A training reads columns of the patients table by name. If one hospital holds a column as numbers and another
 as text, or has none of that name, its patients count as unknown and the model is worse in a way that noise
-hides. So the officer's approval carries a digest of the columns that the trainings read: their names and types,
-as the site's mapping made them, and nothing of what is in them.
+hides. So the officer's approval carries a digest of the columns that the trainings read: their names and
+types, as the site's mapping made them, and nothing of what is in them.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class SiteLearner:
         question, local = training.question, training.question.local
         if local is None:
             raise PrivacyError("the training takes no steps at a site", where=training.label)
-        # the multiplier that the plan's scale has by the steps' own formula, and a hair more noise: less by a unit
+        # the multiplier that the plan's scale has by the steps' own formula, and a hair more noise
         bound = clipped.patient_bound(float(gamma), float(question.clip), len(parameters)) - 2
         multiplier = float(sampled.multiplier_squared(max(bound, 1) ** 2, honest_shares=1)) ** 0.5
         plan = steps.LocalPlan(

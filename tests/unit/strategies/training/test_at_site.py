@@ -1,4 +1,4 @@
-"""What a site does with its patients in a round: who is drawn, what leaves, and how far one patient moves it."""
+"""What a site does in a round: who is drawn, what leaves, and how far one patient moves it."""
 
 from __future__ import annotations
 
@@ -155,8 +155,8 @@ def test_times_become_intervals_at_risk() -> None:
     question |= {"outcome": "death", "architecture": {"kind": "hazard"}}
     study = Study.model_validate(more_endpoint, strict=False)
     plan = plan_on(study, thresholds(5), "0" * 64)
-    # events on days 45 and 100, censored on day 100 (seen through the first interval alone), past the horizon,
-    # censored on day 30 (seen through none), and hostile
+    # events on days 45 and 100, censored on day 100 (seen through one interval), past the horizon, censored
+    # on day 30 (seen through none), and hostile
     leave = np.array([45.0, 100.0, 100.0, 1000.0, 30.0, np.nan])
     event = np.array([1, 1, 0, 0, 0, 1])
     cohort = Cohort(6, survival={"death": SurvivalOutcome(np.zeros(6), leave, event)})

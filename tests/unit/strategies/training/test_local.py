@@ -129,7 +129,8 @@ def test_a_seed_repeats_a_site_only_in_tests() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"steps": 0}, {"sampling_rate": 0.0}, {"sampling_rate": 1.1}, {"denominator": 0.0}, {"clip_norm": -1.0},
+        {"steps": 0}, {"sampling_rate": 0.0}, {"sampling_rate": 1.1}, {"denominator": 0.0},
+        {"clip_norm": -1.0},
         {"noise_multiplier": 0.0}, {"learning_rate": float("nan")}, {"proximal": -1.0},
     ],
 )  # fmt: skip

@@ -47,7 +47,7 @@ def test_the_flat_vector_is_in_the_order_of_the_registry(architecture: Architect
 
 
 def test_a_logistic_prediction_by_hand() -> None:
-    # (80 - 50) / 50 = 0.6; the level's column counts -0.2, an unknown number 0 and an unknown level its own 0.9
+    # (80 - 50) / 50 = 0.6; the level's column counts -0.2, an unknown number 0, an unknown level 0.9
     inputs = Inputs((Numeric("age", (0.0, 100.0)),), (Coded("sex", 2),))
     parameters = np.array([2.0, 0.5, -0.2, 0.9, 0.1])  # age, two levels, unknown, intercept
     rows = Rows(
