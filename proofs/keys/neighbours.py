@@ -85,7 +85,7 @@ ELSEWHERE = {"training": "model_neighbours"}
 
 
 def without_forms(kinds: Iterable[str]) -> list[str]:
-    """Return one sentence for each kind of analysis that no pairs are drawn for, here or in a proof of its own."""
+    """Return one sentence for each kind of analysis that no pairs are drawn for, here or elsewhere."""
     known = {*FORMS, *ELSEWHERE}
     return [f"the analysis {kind!r} has no neighbouring patients" for kind in kinds if kind not in known]
 

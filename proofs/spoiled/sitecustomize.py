@@ -29,7 +29,7 @@ def spoil(first: int) -> None:
             return told
         return Wire.pack(StepReply(os.urandom(400)))
 
-    SiteNode.answer = spoiled  # type: ignore[method-assign]  # what a hostile site would do
+    SiteNode.answer = spoiled  # type: ignore[method-assign,assignment]  # what a hostile site would do
 
 
 if NODE in sys.orig_argv:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fedvalue.analyses.analysis import Learner
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.planning.plan import PlannedRelease, plan_on
 from fedvalue.secure_sum.thresholds import thresholds
@@ -44,7 +45,9 @@ def test_no_patient_moves_a_release_by_more_than_is_charged(kind: str) -> None:
 class Twice(PlannedRelease):
     """A release that counts some patients twice: those of the first group's first cell."""
 
-    def contribution(self, cohort: Cohort, public: bytes = b"") -> NDArray[np.int64]:
+    def contribution(
+        self, cohort: Cohort, public: bytes = b"", learner: Learner | None = None
+    ) -> NDArray[np.int64]:
         total = PlannedRelease.contribution(self, cohort, public)
         total[0] *= 2
         return total
@@ -74,7 +77,9 @@ def test_a_bound_that_is_one_unit_too_small_is_caught() -> None:
 
 def test_a_row_that_raises_or_warns_is_counted_as_a_failure() -> None:
     class Raises(Twice):
-        def contribution(self, cohort: Cohort, public: bytes = b"") -> NDArray[np.int64]:
+        def contribution(
+            self, cohort: Cohort, public: bytes = b"", learner: Learner | None = None
+        ) -> NDArray[np.int64]:
             warnings.warn("overflow", RuntimeWarning, stacklevel=1)
             return PlannedRelease.contribution(self, cohort, public)
 

@@ -30,6 +30,10 @@ WEIGHTS = {"patients": Fraction(35, 100), "first": Fraction(45, 100), "second": 
 PUBLISHED = "Noisy values of single hospitals are published; each of them allows it."
 
 
+NEW_HOSPITAL = "prediction for a new hospital"
+BETWEEN_HOSPITALS = "standard deviation between hospitals"
+
+
 @dataclass(frozen=True, slots=True)
 class MeansBySite:
     """The analysis ``kind = "by_site"``.
@@ -123,11 +127,11 @@ class MeansBySite:
                 value=whole.mean, unit=q.unit, lower=low, upper=high, sampling_variance=sampling,
                 privacy_variance=privacy,
             ),
-            "prediction for a new hospital": Estimate(
+            NEW_HOSPITAL: Estimate(
                 value=whole.mean, unit=q.unit, lower=least, upper=most,
                 sampling_variance=sampling + whole.between**2, privacy_variance=privacy,
             ),
-            "standard deviation between hospitals": Estimate(
+            BETWEEN_HOSPITALS: Estimate(
                 value=whole.between, unit=q.unit, lower=whole.between_low, upper=whole.between_high,
                 sampling_variance=((whole.between_high - whole.between_low) / (2 * Z95)) ** 2,
                 privacy_variance=0.0,

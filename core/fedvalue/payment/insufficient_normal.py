@@ -3,7 +3,8 @@
 With n released patients today, V_s falls as 1 / n and the noise of a mean as 1 / n^2. A study of n'
 patients has V' = V_s n / n' + V_dp (n / n')^2; its estimate is believed to lie around today's m with
 variance V + V', and it is conclusive where it passes the rule's turning points at V'. Assurance is that
-probability over today's belief. Where a quantity has no number of patients behind it, only ratios are
+probability over today's belief. The part of V_s that is how far sites differ, where a standard reads what a
+new site may expect, stays what it is. Where a quantity has no number of patients behind it, only ratios are
 known, and the remedy says so.
 
 O'Hagan, A., Stevens, J. W., Campbell, M. J. Assurance in clinical trial design. Pharmaceutical Statistics 4
@@ -37,6 +38,8 @@ from fedvalue.payment.rules import DecisionRule
 from fedvalue.privacy import accounting
 
 _HALVINGS = 60
+DIFFERING = 0.5
+"""Share of the variance from which on the sites' differences are the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +143,30 @@ def _reason(known: KnownNormal, missing_share: float) -> Reason:
     whole = known.sampling_variance + known.privacy_variance
     if known.privacy_variance > NOISE_DOMINATES * whole:
         return "privacy"
+    if known.between_variance > DIFFERING * whole:
+        return "heterogeneity"
     return "missingness" if missing_share > MANY_MISSING else "sampling"
 
 
 def _assurance(bar: Bar, known: KnownNormal, factor: float, noise: float = 1.0) -> float:
     """Return the assurance of a study ``factor`` times as large with ``noise`` times the noise variance."""
     variance = known.sampling_variance + known.privacy_variance
+    within = known.sampling_variance - known.between_variance
     return bar.conclusive(
-        known.value, variance, known.sampling_variance / factor, noise * known.privacy_variance / factor**2
+        known.value,
+        variance,
+        known.between_variance + within / factor,
+        noise * known.privacy_variance / factor**2,
     )
 
 
 def _patients(bar: Bar, known: KnownNormal, patients: float | None, cap: int) -> PatientsRemedy:
+    if known.between_variance > DIFFERING * (known.sampling_variance + known.privacy_variance):
+        return PatientsRemedy(
+            patients=None, more=None, assurance=None,
+            text="More patients at the same sites do not change how far sites differ; more sites, or a "
+            "standard for each kind of site, would.",
+        )  # fmt: skip
     most = 1000.0 if patients is None else cap / max(patients, 1.0)
     factor = _smallest(lambda f: _assurance(bar, known, f), most)
     if factor is None:

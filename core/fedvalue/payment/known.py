@@ -98,11 +98,14 @@ class KnownNormal:
       value: The estimate.
       sampling_variance: V_s.
       privacy_variance: V_dp.
+      between_variance: The part of V_s that is how far hospitals differ (tau^2), for what a new hospital may
+        expect; no number of patients makes it smaller.
     """
 
     value: float
     sampling_variance: float
     privacy_variance: float
+    between_variance: float = 0.0
 
     @property
     def sd(self) -> float:

@@ -19,6 +19,7 @@ from datetime import date
 
 import numpy as np
 
+from fedvalue.analyses.by_site import BETWEEN_HOSPITALS, NEW_HOSPITAL
 from fedvalue.analyses.estimate import Conclusion, Estimate, Joint, Stratum
 from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.errors import EvidenceOfAnother, PaymentError
@@ -159,7 +160,7 @@ def read(
                 lacking.append(Lacking(name, stratum))
                 continue
             for key, estimate in found.items():
-                known[key], center[key] = _normal(estimate), estimate.value
+                known[key], center[key] = _normal(estimate, key, stratum), estimate.value
             # one generator a curve: two quantities of one curve at one day are one quantity
             deviations.update(_survival_draws(found, days, rng))
     together: dict[frozenset[str], tuple[float, float]] = {}
@@ -170,7 +171,7 @@ def read(
         together.update(stated)
         deviations.update(_joint_draws(estimates, stated, rng))
         for name, estimate in estimates.items():
-            known[name], center[name] = _normal(estimate), estimate.value
+            known[name], center[name] = _normal(estimate, keys[name], groups[label]), estimate.value
     names = tuple(center)
     sampling, privacy = (
         np.column_stack([deviations[name][part] for name in names]) if names else np.zeros((RUNS, 0))
@@ -195,8 +196,11 @@ def _prior(standard: Standard, key: str, on: date) -> float:
     return float(standard.amount(key, on)) if key in standard.rule else 1.0
 
 
-def _normal(estimate: Estimate) -> KnownNormal:
-    return KnownNormal(estimate.value, estimate.sampling_variance, estimate.privacy_variance)
+def _normal(estimate: Estimate, name: str, stratum: Stratum) -> KnownNormal:
+    between = 0.0
+    if name == NEW_HOSPITAL and (spread := stratum.estimates.get(BETWEEN_HOSPITALS)) is not None:
+        between = min(spread.value**2, estimate.sampling_variance)
+    return KnownNormal(estimate.value, estimate.sampling_variance, estimate.privacy_variance, between)
 
 
 def _stratum(sources: Sources, name: str, quantity: Quantity, where: str) -> tuple[str, Stratum]:

@@ -102,7 +102,7 @@ def test_washout_takes_the_first_record_after_so_long_without_one(hospital: Desk
         return zero(hospital, f'[cohort]\nobservable = "1 day"\n{index}\n')
 
     # a: 365 days lie between its records, b: 366 across the leap day. A record within 365 days before ends
-    # the washout, and both first records stand at the beginning of what is known: only insurance tells them apart
+    # the washout, and both first records stand where nothing is known before: insurance tells them apart
     # (b was not insured in February 2023).
     assert washed("365 days") == {"a": 19416.0, "b": 19782.0, "c": 19813.0}
     assert washed("366 days") == {"a": 19416.0, "c": 19813.0}

@@ -73,7 +73,9 @@ def test_a_hand_worked_hospital(desk: Desk) -> None:
     # 2024-12-31 is 365 days after 2024-01-01 (a leap year); 2024-03-01 is 31 + 29 = 60 days after it.
     assert desk.rows("FROM follow_up ORDER BY patient_id") == [("001", 20088.0), ("002", 19783.0)]
     assert desk.rows("FROM drug") == [("001", 19733.0, "L01EB04", 1)]
-    assert desk.rows("SELECT patient_id, claim_id, day, total_paid, patient_paid, currency FROM claim ORDER BY ALL") == [
+    assert desk.rows(
+        "SELECT patient_id, claim_id, day, total_paid, patient_paid, currency FROM claim ORDER BY ALL"
+    ) == [
         ("001", "A1", 19754.0, Decimal("1234.50"), Decimal("200.00"), "CNY"),
         ("002", "B1", 19755.0, Decimal("0.00"), None, "CNY"),
     ]

@@ -186,7 +186,7 @@ def test_a_line_longer_than_any_table_has_is_left_out_alone(
     monkeypatch.setattr(text_lines, "LONGEST_LINE", 100)
     monkeypatch.setattr(text_lines, "BLOCK", 7)
     path = tmp_path / "t.csv"
-    path.write_text(f"id,x\n1,\"a\"\n2,{'b' * 99}\n3,{'c' * 98}\n")
+    path.write_text(f'id,x\n1,"a"\n2,{"b" * 99}\n3,{"c" * 98}\n')
     raw, rows = read(path, SourceFile(path="t.csv"), "id")
     # "2," and 99 letters are 101 bytes, "3," and 98 are 100.
     assert (rows, malformed(raw)) == ([(2, "1"), (4, "3")], (1, (3,)))
