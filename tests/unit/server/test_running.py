@@ -11,9 +11,10 @@ import pytest
 
 from fedvalue.cli import main
 from fedvalue.errors import EvidenceError, FedValueError, RunInterrupted, TooFewSites
-from fedvalue.evidence import statements
+from fedvalue.evidence import documents, statements
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.planning.concluding import quiet
+from fedvalue.server.checkpoint import Kept
 from fedvalue.server.coordinator import Coordinator
 from fedvalue.server.run_state import RunFolder, State
 from fedvalue.server.running import run_watched
@@ -178,12 +179,26 @@ def _other_survivors(folder: Path) -> None:
     path.write_text(json.dumps(kept))
 
 
+def _signed_again(damage: Damage) -> Damage:
+    """Change it, and have the coordinator itself sign what came of it."""
+
+    def done(folder: Path) -> None:
+        damage(folder)
+        path = folder / "release-1.json"
+        kept = documents.parse(Kept, path.read_bytes(), where=str(path))
+        documents.write(kept.signed(key("coordinator")), path)
+
+    return done
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (_other_sum, "damaged"),
-        (_other_study, "another study or roster"),
-        (_other_survivors, "does not hold"),
+        (_other_study, "not signed by this coordinator"),
+        (_other_survivors, "not signed by this coordinator"),
+        (_signed_again(_other_study), "another study or roster"),
+        (_signed_again(_other_survivors), "does not hold"),
         (lambda folder: (folder / "release-1.npy").write_bytes(b"x"), "cannot be read"),
         (lambda folder: (folder / "release-1.json").write_bytes(b"{}"), "record"),
     ],
