@@ -11,7 +11,7 @@ from fedvalue.server.reports import estimate, probability
 from fedvalue.server.reports.drawing import Figure, Table
 from fedvalue.server.reports.formats import day, level, money, number, patients, percent, spread
 from fedvalue.server.reports.naming import Names
-from fedvalue.server.reports.payment.decided import Decided, decided
+from fedvalue.server.reports.payment.decided import Decided, called, decided
 from fedvalue.server.reports.wording import Phrase, Voice, Words, sentences
 
 MARKS = {
@@ -205,7 +205,7 @@ def _money(decision: Decision, voice: Voice) -> Table | None:
     head = tuple(voice(f"table.{key}") for key in ("flow", "payee", "before", "after", "change", "per_100"))
     rows = tuple(
         (
-            voice.either(f"money.{flow.name}", flow.name.replace("_", " ")),
+            voice.either(f"money.{flow.name}", called(flow.name)),
             voice("money.from_to", bearer=_party(flow.bearer, voice), payee=_party(flow.payee, voice)),
             money(flow.before, flow.currency, voice),
             money(flow.after, flow.currency, voice),
@@ -222,7 +222,7 @@ def _standards(decision: Decision, voice: Voice) -> Table:
     names = list(dict.fromkeys((*before, *(after or {}))))
     rows = tuple(
         (
-            voice.either(f"money.{name}", name.replace("_", " ")),
+            voice.either(f"money.{name}", called(name)),
             _value(before.get(name), voice),
             voice("money.kept") if after is None else _value(after.get(name), voice),
             (before.get(name) or (after or {})[name]).source,
@@ -249,7 +249,7 @@ def _value(value: InForce | None, voice: Voice) -> Words:
 
 
 def _party(name: str, voice: Voice) -> Phrase:
-    return voice.either(f"party.{_slug(name)}", name)
+    return voice.either(f"party.{_slug(name)}", called(name))
 
 
 def _slug(words: str) -> str:

@@ -320,7 +320,7 @@ def _expected(decision: Decision, voice: Voice) -> Table | None:
     )
     rows = tuple(
         (
-            voice.either(f"money.{each.name.replace(' ', '_')}", _called(each.name)),
+            voice.either(f"money.{each.name.replace(' ', '_')}", called(each.name)),
             voice("money.from_to", bearer=_party(each.bearer, voice), payee=_party(each.payee, voice)),
             money(Decimal(str(each.before)), each.currency, voice),
             money(Decimal(str(each.after)), each.currency, voice),
@@ -334,11 +334,11 @@ def _expected(decision: Decision, voice: Voice) -> Table | None:
 
 
 def _party(name: str, voice: Voice) -> Phrase:
-    return voice.either(f"party.{name.replace(' ', '_')}", _called(name))
+    return voice.either(f"party.{name.replace(' ', '_')}", called(name))
 
 
-def _called(name: str) -> Phrase:
-    """What the command line calls a party or a flow, for names that are not in the catalogue."""
+def called(name: str) -> Phrase:
+    """Return what the command line calls a party, a flow or a value, for names that the catalogue lacks."""
     plain = name.replace("_", " ")
     chinese = named(name, "zh")
     return Phrase(plain, plain if chinese == name else chinese)
