@@ -77,6 +77,16 @@ class Dialing:
         return (("grpc.http_proxy", self.proxy),) if self.proxy else ()
 
 
+def longer(wait: float, away: float) -> float:
+    """Return the wait before the next dialing.
+
+    Args:
+      wait: The one before, in seconds; its random part is drawn apart.
+      away: Seconds since the coordinator was last there.
+    """
+    return min(2 * wait, LONGEST_WAIT if away > SOON_SECONDS else SOON_WAIT)
+
+
 class SiteSession:
     """One study's session; `run` it in a thread of its own."""
 
@@ -154,7 +164,7 @@ class SiteSession:
                     self._wake.clear()
                     wait = FIRST_WAIT
                     continue
-                wait = min(2 * wait, LONGEST_WAIT if away > SOON_SECONDS else SOON_WAIT)
+                wait = longer(wait, away)
         finally:
             self._work.put(None)
         return "stopped"
