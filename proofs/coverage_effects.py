@@ -1,4 +1,4 @@
-"""Worlds of the questions that model and compare: regressions, hazard ratios, treatment effects, predictions.
+"""Worlds of the questions that model and compare: regressions, treatment effects, predictions.
 
 Confounding is planted in every treatment effect: who is older, or worse, is treated less and fares worse.
 """
@@ -25,7 +25,7 @@ def _expit(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-x)))
 
 
-def _people(rng: np.random.Generator, n: int) -> tuple[Array, Codes, Codes]:
+def people(rng: np.random.Generator, n: int) -> tuple[Array, Codes, Codes]:
     """Age, EGFR and arm."""
     return (
         np.clip(rng.normal(60.0, 10.0, n), 30, 90),
@@ -34,19 +34,19 @@ def _people(rng: np.random.Generator, n: int) -> tuple[Array, Codes, Codes]:
     )
 
 
-def _coefficients(planted: dict[str, float], ratio: str = "") -> dict[str, float]:
+def coefficients(planted: dict[str, float], ratio: str = "") -> dict[str, float]:
     """Planted coefficients and their ratios, by the names of a table."""
     ratios = {f"{ratio} of {name}": float(np.exp(v)) for name, v in planted.items() if name != "intercept"}
     return planted | (ratios if ratio else {})
 
 
-LOGISTIC = _coefficients(
+LOGISTIC = coefficients(
     {"intercept": -2.2, "age": 0.03, "egfr=wild type": -0.5, "egfr=not tested": 0.3}, "odds ratio"
 )
-LINEAR = _coefficients({"intercept": -1.5, "age": 0.02, "arm=treated": 0.4})
-POISSON = _coefficients({"intercept": -0.9, "age": 0.01, "arm=treated": 0.3}, "rate ratio")
-GAMMA = _coefficients({"intercept": 8.0, "age": 0.01, "arm=treated": -0.25}, "cost ratio")
-ANY = _coefficients({"intercept": -0.6, "age": 0.02, "arm=treated": 0.4}, "odds ratio")
+LINEAR = coefficients({"intercept": -1.5, "age": 0.02, "arm=treated": 0.4})
+POISSON = coefficients({"intercept": -0.9, "age": 0.01, "arm=treated": 0.3}, "rate ratio")
+GAMMA = coefficients({"intercept": 8.0, "age": 0.01, "arm=treated": -0.25}, "cost ratio")
+ANY = coefficients({"intercept": -0.6, "age": 0.02, "arm=treated": 0.4}, "odds ratio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,13 @@ class Tables:
         return self.by[stratum.name].get(name)
 
 
-def _planted(*tables: dict[str, float], strata: tuple[str, ...] = ("all",)) -> Tables:
+def planted(*tables: dict[str, float], strata: tuple[str, ...] = ("all",)) -> Tables:
+    """Planted coefficients, one table a stratum."""
     return Tables(dict(zip(strata, tables, strict=True)))
 
 
 def _logistic(rng: np.random.Generator, n: int) -> Drawn:
-    age, egfr, _ = _people(rng, n)
+    age, egfr, _ = people(rng, n)
     eta = LOGISTIC["intercept"] + LOGISTIC["age"] * age + np.array([0.0, -0.5, 0.3])[egfr]
     response = (rng.random(n) < _expit(eta)).astype(np.int64)
     return Drawn(Cohort(n, {"egfr": egfr}, {"age": age}, {"response": BinaryOutcome(response)}))
@@ -73,7 +74,7 @@ def _logistic(rng: np.random.Generator, n: int) -> Drawn:
 
 def _numbers(rng: np.random.Generator, n: int) -> Drawn:
     """A score, visits and costs, each of its own model."""
-    age, _, arm = _people(rng, n)
+    age, _, arm = people(rng, n)
     x = np.column_stack([np.ones(n), age, arm * 1.0])
 
     def eta(table: dict[str, float]) -> Array:
@@ -92,40 +93,6 @@ def _two_parts(rng: np.random.Generator, n: int) -> Drawn:
     eta = ANY["intercept"] + ANY["age"] * found.numbers["age"] + ANY["arm=treated"] * found.categories["arm"]
     cost = np.where(rng.random(n) < _expit(eta), found.numbers["cost"], 0.0)
     return Drawn(Cohort(n, found.categories, {**found.numbers, "cost": cost}))
-
-
-COX = _coefficients({"age": 0.02, "arm=treated": -0.3}, "hazard ratio")
-EXPOSED = _coefficients({"age": 0.02, "exposed": -0.4}, "hazard ratio")
-
-
-def _hazards(rng: np.random.Generator, n: int) -> Drawn:
-    """Proportional hazards of age and arm; half enter late."""
-    ages: list[Array] = []
-
-    def draw(m: int) -> tuple[Array, Codes]:
-        age, _, arm = _people(rng, m)
-        ages.append(age)
-        time = rng.exponential(1.0, m) * 500 / np.exp(0.02 * (age - 60) - 0.3 * arm)
-        # who is seen is found again by position: code and row number in one
-        start = sum(len(a) for a in ages[:-1])
-        return time, (start + np.arange(m)) * 2 + arm
-
-    entry, time, label = late_entry(rng, n, draw)
-    age = np.concatenate(ages)[label // 2]
-    return Drawn(Cohort(n, {"arm": label % 2}, {"age": age}, survival={"os": followed(rng, entry, time)}))
-
-
-def _exposures(rng: np.random.Generator, n: int) -> Drawn:
-    """Half would start a drug after a while, from when on the hazard is lower; baselines differ by sex."""
-    age = np.clip(rng.normal(60.0, 10.0, n), 30, 90)
-    sex, need = codes(rng, n, (0.5, 0.5)), rng.exponential(1.0, n)
-    start = np.where(rng.random(n) < 0.6, rng.exponential(150.0, n), np.inf)
-    hazard = np.where(sex == 0, 1 / 600, 1 / 400) * np.exp(0.02 * (age - 60))
-    before = hazard * np.minimum(start, 1e6)
-    time = np.where(need < before, need / hazard, start + (need - before) / (hazard * np.exp(-0.4)))
-    seen = followed(rng, np.zeros(n), time)
-    exposed = np.where(start < seen.exit, start, np.nan)
-    return Drawn(Cohort(n, {"sex": sex}, {"age": age, "exposed": exposed}, survival={"os_zero": seen}))
 
 
 def _confounded(rng: np.random.Generator, n: int) -> Drawn:
@@ -286,7 +253,7 @@ WORLDS = (
         'outcome = "response"\ncovariates = ["age", "egfr"]',
         MEASURED,
         _logistic,
-        _planted(LOGISTIC),
+        planted(LOGISTIC),
         sizes=MODEL_SIZES,
         events=0.3,
     ),
@@ -296,7 +263,7 @@ WORLDS = (
         'outcome = "score"\ncovariates = ["age", "arm"]',
         MEASURED,
         _numbers,
-        _planted(LINEAR),
+        planted(LINEAR),
         sizes=MODEL_SIZES,
     ),
     World(
@@ -305,7 +272,7 @@ WORLDS = (
         'outcome = "visits"\ncovariates = ["age", "arm"]\nfamily = "poisson"',
         MEASURED,
         _numbers,
-        _planted(POISSON),
+        planted(POISSON),
         sizes=MODEL_SIZES,
     ),
     World(
@@ -314,7 +281,7 @@ WORLDS = (
         'outcome = "cost"\ncovariates = ["age", "arm"]\nfamily = "gamma"\nlargest_ratio = 3',
         MEASURED,
         _numbers,
-        _planted(GAMMA),
+        planted(GAMMA),
         sizes=MODEL_SIZES,
     ),
     World(
@@ -323,27 +290,7 @@ WORLDS = (
         'outcome = "cost"\ncovariates = ["age", "arm"]\nfamily = "two_part"\nlargest_ratio = 3',
         MEASURED,
         _two_parts,
-        _planted(ANY, GAMMA, strata=("any", "amount")),
-        sizes=MODEL_SIZES,
-        events=0.3,
-    ),
-    World(
-        "cox",
-        "late entry",
-        'endpoint = "os"\ncovariates = ["age", "arm"]',
-        MEASURED,
-        _hazards,
-        _planted(COX),
-        sizes=MODEL_SIZES,
-        events=0.3,
-    ),
-    World(
-        "cox",
-        "exposure, strata",
-        'endpoint = "os_zero"\ncovariates = ["age"]\nexposure = "exposed"\nstrata = ["sex"]',
-        MEASURED,
-        _exposures,
-        _planted(EXPOSED),
+        planted(ANY, GAMMA, strata=("any", "amount")),
         sizes=MODEL_SIZES,
         events=0.3,
     ),

@@ -28,6 +28,11 @@ EDGES = (
 )
 FEW_SITES = "the interval of few noisy hospitals is never narrower than that of hospitals that do not differ"
 SQUARES = "its sampling variance comes from noisy squares and is never taken for less than nothing"
+FOURTH = "few patients' fourth moments are noisy, and the kurtosis is never taken for less than 1"
+NUISANCE = (
+    "the noise of the nuisance models is carried to first order through curvatures that are noisy "
+    "themselves, whose inverses are too large on average"
+)
 WIDE: tuple[tuple[str, str, str], ...] = (
     ("quantiles", "median", EDGES),
     ("quantiles", "quantile", EDGES),
@@ -36,6 +41,12 @@ WIDE: tuple[tuple[str, str, str], ...] = (
     ("delayed_entry", "share of time", SQUARES),
     ("by_site", "mean", SQUARES),
     ("difference_in_differences", "", SQUARES),
+    ("mean", "mean", SQUARES),
+    ("mean", "coefficient of variation", FOURTH),
+    ("treatment_effect", "effect", NUISANCE),
+    ("treatment_effect", "ratio", NUISANCE),
+    ("treatment_effect", "mean if", NUISANCE),
+    ("treatment_effect", "after", NUISANCE),
     ("interrupted_time_series", "change", "scatter beyond the known variance is added, never taken away"),
     ("interrupted_time_series", "slope", "scatter beyond the known variance is added, never taken away"),
 )

@@ -1,7 +1,7 @@
 """Coverage of every interval that a conclusion prints, under noise: a thousand studies of each setting.
 
-`proofs.coverage` has how an interval is counted, ``proofs.coverage_described``, ``_times`` and ``_effects``
-the worlds, `proofs.coverage_page` what is promised. Two processes share the replications of a step.
+`proofs.coverage` has how an interval is counted, ``proofs.coverage_described``, ``_times``, ``_effects`` and
+``_hazards`` the worlds, `proofs.coverage_page` what is promised. Two processes share a step's replications.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import threadpoolctl  # type: ignore[import-untyped]  # it has no types
 
 from fedvalue.study.schema import KINDS
-from proofs import coverage_described, coverage_effects, coverage_times
+from proofs import coverage_described, coverage_effects, coverage_hazards, coverage_times
 from proofs.coverage import CURVE, Lines, Tally, World, joined, replicate
 from proofs.coverage_page import AGAIN, FEWEST_SHARE, SHOWN, outside
 from proofs.coverage_times import NAIVE
@@ -28,10 +28,13 @@ PAGE = "docs/evidence/coverage.md"
 SOURCES = (
     "core/fedvalue/analyses", "core/fedvalue/planning/plan.py", "core/fedvalue/privacy",
     "core/fedvalue/study", "proofs/coverage.py", "proofs/coverage_draws.py", "proofs/coverage_described.py",
-    "proofs/coverage_times.py", "proofs/coverage_effects.py", "proofs/coverage_page.py",
+    "proofs/coverage_times.py", "proofs/coverage_effects.py", "proofs/coverage_hazards.py",
+    "proofs/coverage_page.py",
 )  # fmt: skip
 
-WORLDS: tuple[World, ...] = (*coverage_described.WORLDS, *coverage_times.WORLDS, *coverage_effects.WORLDS)
+WORLDS: tuple[World, ...] = (
+    *coverage_described.WORLDS, *coverage_times.WORLDS, *coverage_effects.WORLDS, *coverage_hazards.WORLDS
+)  # fmt: skip
 DIAGNOSTICS = "diagnostics"
 """The checks of every study are no kind of question, and print intervals too."""
 

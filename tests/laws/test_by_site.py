@@ -110,3 +110,12 @@ def test_rows_of_no_place_count_nowhere_and_few_sites_say_nothing(rng: np.random
     found = without_noise(COST, [nowhere, *hospitals(rng, [900.0, 950.0])])
     assert found.stratum("all").status == "not_estimable"
     assert [found.stratum(name).status for name in SITES] == ["estimated"] * 2 + ["below_minimum"] * 3
+
+
+def test_without_the_prediction_everything_else_is_the_same() -> None:
+    values, variances = np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.3])
+    whole, part = between_sites(values, variances), between_sites(values, variances, predicted=False)
+    assert whole is not None
+    assert part is not None
+    assert (part.mean, part.half, part.between) == (whole.mean, whole.half, whole.between)
+    assert np.isinf(part.prediction)

@@ -8,7 +8,7 @@ import pytest
 from fedvalue.analyses import dyadic
 from fedvalue.analyses.analysis import Analysis
 from fedvalue.analyses.cohort import Cohort, pool
-from fedvalue.analyses.distribution import cells_of, grid, isotonic
+from fedvalue.analyses.distribution import Distribution, cells_of, grid, isotonic
 from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.quantiles import Histogram, QuantilesByGroup
 from fedvalue.analyses.quantity import Quantity
@@ -152,3 +152,16 @@ def test_a_group_without_patients_has_no_fences_and_costs_nothing_more() -> None
     found = without_noise(analysis, [cohort])
     assert found.stratum("egfr=mutated").status == "estimated"
     assert found.stratum("egfr=wild type").status == "below_minimum"
+
+
+def test_the_interval_of_a_cumulative_share_is_that_of_the_released_counts_before_they_are_made_to_rise() -> (
+    None
+):
+    # 40 patients in 8 cells of which one was released as -10: the share falls there, and is made to rise
+    found = Distribution(np.arange(9.0), np.array([10.0, 10, -10, 10, 10, 0, 5, 5]), 1.0)
+    line = found.shares_below("CNY")
+    assert np.all(np.diff(line.values) >= 0)
+    # below edge 3 lie 10 of 40: Wilson's interval around 1/4, wider by the noise of one or two nodes in 40
+    assert line.lower[3] < 0.25 - 0.11
+    assert line.values[3] == pytest.approx((10 + 20 + 10) / 3 / 40, abs=0.1)
+    assert all(low <= v <= high for low, v, high in zip(line.lower, line.values, line.upper, strict=True))

@@ -52,12 +52,13 @@ class BetweenSites:
     weights: Array
 
 
-def between_sites(values: Array, variances: Array) -> BetweenSites | None:
+def between_sites(values: Array, variances: Array, *, predicted: bool = True) -> BetweenSites | None:
     """Fit random effects; None for fewer than three sites.
 
     Args:
       values: Of the sites, shape ``(k,)``.
       variances: Of each, sampling and privacy together, above 0, shape ``(k,)``.
+      predicted: False to leave out the interval for a new site, which takes longest; it is infinite then.
     """
     k = len(values)
     if k < FEWEST:
@@ -70,9 +71,10 @@ def between_sites(values: Array, variances: Array) -> BetweenSites | None:
     mean = float(weights @ values)
     plain = float(1 / precision.sum())
     spread = max(1.0, float(precision @ (values - mean) ** 2) / (k - 1)) * plain
+    prediction = _prediction(values, variances, mean) if predicted else math.inf
     return BetweenSites(
         mean, float(special.stdtrit(k - 1, 0.975)) * math.sqrt(spread), spread, math.sqrt(squared),
-        math.sqrt(low), math.sqrt(high), _prediction(values, variances, mean), weights,
+        math.sqrt(low), math.sqrt(high), prediction, weights,
     )  # fmt: skip
 
 

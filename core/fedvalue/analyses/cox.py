@@ -114,12 +114,12 @@ class CoxModel:
         most = Fraction(hazard.MOST_RISK) ** 2
         weighted = Block("weighted", groups * (k + 1), 2 * prefix.bound_squared(k + 1) * most, counting=False)
         shares: dict[int, tuple[tuple[Block, Fraction], ...]]
-        shares = {n: ((score, Fraction(1)),) for n in range(2, ROUNDS + 1)}
+        shares = dict.fromkeys(range(2, ROUNDS + 1), ((score, Fraction(1)),))
         shares |= {
             n: ((score, 1 - WITHOUT_NOISE - part), (curvature, WITHOUT_NOISE), (observed, part))
             for n, part in CURVED.items()
         }
-        shares |= {n: ((score, 1 - WITHOUT_NOISE), (weighted, WITHOUT_NOISE)) for n in REFRESHED}
+        shares |= dict.fromkeys(REFRESHED, ((score, 1 - WITHOUT_NOISE), (weighted, WITHOUT_NOISE)))
         later = (
             Ask(f"round_{n}", tuple(b for b, _ in parts), tuple(w for _, w in parts), public)
             for n, parts in shares.items()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fedvalue.analyses import dyadic
 from fedvalue.analyses.estimate import Estimate, Released, Series
-from fedvalue.analyses.score import Z95
+from fedvalue.analyses.score import Z95, Noise, Sampling, ratio
 
 Array = NDArray[np.float64]
 
@@ -119,20 +119,27 @@ class Distribution:
         )  # fmt: skip
 
     def shares_below(self, unit: str) -> Series:
-        """Return the cumulative share at each edge with pointwise 95 % intervals."""
-        n = float(self.counts.sum())
-        share = np.clip(isotonic(self.cumulative() / n), 0.0, 1.0)
-        noise = self.noise(share) / n**2
-        sampling = share * (1 - share) / n
-        # Wilson's form, so that a share of 0 or 1 does not claim to be certain
-        z = Z95**2 / n
-        middle = (share + z / 2) / (1 + z)
-        spread = Z95 * np.sqrt(sampling + noise + Z95**2 / (4 * n * n)) / (1 + z)
-        lower, upper = np.clip(middle - spread, 0, 1), np.clip(middle + spread, 0, 1)
+        """Return the cumulative share at each edge, rising, with pointwise 95 % intervals.
+
+        The intervals are those of `score` for the released counts themselves: made to rise, they err less in
+        the middle than their noise says, and more at the ends, where noise is pushed up from 0.
+        """
+        below, n, cov = self.cumulative(), self.n, dyadic.cumulative_covariance(len(self.counts))
+        share = np.clip(isotonic(below / n.value), 0.0, 1.0)
+        found = [
+            ratio(
+                float(top), n.value, Noise(self.unit_noise * own, n.noise_variance, self.unit_noise * both),
+                Sampling(linear=n.value, square=-n.value), unit="probability", least=0.0, most=1.0,
+            )
+            for top, own, both in zip(below, np.diag(cov), cov[:, -1], strict=True)
+        ]  # fmt: skip
+        ends = np.array([(e.lower, e.upper) for e in found], dtype=np.float64)
         return Series(
             x=tuple(self.edges.tolist()), x_unit=unit, values=tuple(share.tolist()), unit="probability",
-            lower=tuple(np.minimum(lower, share).tolist()), upper=tuple(np.maximum(upper, share).tolist()),
-            sampling_variance=tuple(sampling.tolist()), privacy_variance=tuple(noise.tolist()),
+            lower=tuple(np.minimum(ends[:, 0], share).tolist()),
+            upper=tuple(np.maximum(ends[:, 1], share).tolist()),
+            sampling_variance=tuple(e.sampling_variance for e in found),
+            privacy_variance=tuple(e.privacy_variance for e in found),
         )  # fmt: skip
 
 

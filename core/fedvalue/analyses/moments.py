@@ -134,7 +134,7 @@ class Sums:
         third = min(max(third, -widest), widest)
         # The variance of a sample variance is this times the squared variance; the last factor makes up for
         # the kurtosis of small skewed samples, which is estimated too low.
-        relative = max(kurtosis - (n - 3) / max(n - 1, 1.0), 0.0) / n * (1 + 10 * kurtosis / n)
+        relative = max(kurtosis - (n - 3) / max(n - 1, 1.0), 0.0) / n * (1 + 2 * math.sqrt(kurtosis / n))
         variance = ratio(
             self.variance, 1.0, Noise(noise, 0.0), Sampling(square=relative),
             unit=f"{unit}^2", least=0.0, most=1.0,

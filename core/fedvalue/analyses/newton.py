@@ -125,7 +125,7 @@ def step(search: Search, told: Told, *, sharpen: bool = True, averaged: bool = F
         move = move * (FARTHEST / 4 / longest)
     elif averaged and search.told[1:]:
         rounds = ((*search.asked_at, search.at), (*search.told, told))
-        move = _mean_of_rounds(np.linalg.inv(working), *rounds, slice(1, None))[0] - search.at
+        move = _mean_of_rounds(_inverse(working), *rounds, slice(1, None))[0] - search.at
     return replace(
         search,
         at=np.clip(search.at + move, -FARTHEST, FARTHEST),
@@ -158,8 +158,8 @@ def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) ->
       nuisance: How many coefficients at the front are only there to be profiled out.
     """
     whole, variance = _information(search, last=exact or nuisance > 0)
-    inverse = np.linalg.inv(lifted(whole, variance))
-    information = whole if nuisance == 0 else np.linalg.inv(inverse[nuisance:, nuisance:])
+    inverse = _inverse(lifted(whole, variance))
+    information = whole if nuisance == 0 else _inverse(inverse[nuisance:, nuisance:])
     # lifting hides what is not known at all, so it is judged by what the noise left of it
     ratio = noise_ratio(information if exact else profiled(whole, variance, nuisance), variance)
     if exact:
@@ -189,10 +189,14 @@ def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) ->
     return Fitted(mean, information, privacy, ratio, scatter, restless)
 
 
+def _inverse(matrix: Array) -> Array:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 def _mean_of_rounds(
     inverse: Array, asked_at: tuple[Array, ...], told: tuple[Told, ...], kept: slice
 ) -> tuple[Array, Array, float]:
-    """The mean of the estimates ``b + H^-1 g`` of some rounds by their precision, they, and the whole of it."""
+    """Mean of the estimates ``b + H^-1 g`` of some rounds by their precision, they, and its sum."""
     estimates = np.array([at + inverse @ one.score for at, one in zip(asked_at, told, strict=True)])[kept]
     precision = np.array([1 / one.score_variance for one in told])[kept]
     return precision @ estimates / precision.sum(), estimates, float(precision.sum())
