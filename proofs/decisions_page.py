@@ -16,8 +16,8 @@ METHOD = f"""Each rate is over {RUNS:,} simulated studies of {PATIENTS} patients
 {PATIENTS} new patients) against the threshold {TAU:.2f}; the noise is Gaussian, on the number of successes.
 A promise counts as kept up to {TOLERANCE} above it; for a mechanism that is run study by study, which is
 slow and therefore done fewer times, up to {TOLERANCE} and three standard errors of its rate. Without noise a
-rate can only jump by the probability of one released count: it is allowed the count at which the answer turns, so with
-one success more it is at or below its promise.
+rate can only jump by the probability of one released count: it is allowed the count at which the answer
+turns, so with one success more it is at or below its promise.
 """
 
 PRICE = """This is the price of privacy: with more noise fewer true differences are found. The remedy is
