@@ -36,7 +36,8 @@ def test_every_kind_of_analysis_has_neighbouring_patients() -> None:
 @pytest.mark.parametrize("kind", [*(kind for kind in KINDS if kind not in proof.ELSEWHERE), TOGETHER])
 def test_no_patient_moves_a_release_by_more_than_is_charged(kind: str) -> None:
     for form in range(forms := proof.forms_of(kind)):
-        for row in proof.compared(kind, form, pairs=PAIRS // forms)["rows"]:
+        pairs = PAIRS // (4 if kind == TOGETHER else forms)  # that one asks every kind at once
+        for row in proof.compared(kind, form, pairs=pairs)["rows"]:
             assert (row["over"], row["failed"]) == (0, 0), row["first"]
             assert 0 < row["largest"] <= 1
 

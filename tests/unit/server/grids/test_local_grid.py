@@ -455,7 +455,8 @@ def test_stopping_does_not_wait_longer_than_the_grace() -> None:
 
 
 INTERRUPTED = """
-import threading, time
+import signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
 from fedvalue.server.grids.local import LocalGrid, LocalNode
 from flwr.app import Message, RecordDict
 
@@ -476,11 +477,14 @@ def test_ctrl_c_ends_the_process_although_a_handler_hangs() -> None:
         [sys.executable, "-c", INTERRUPTED], env=quiet_environment(), stdout=subprocess.PIPE, text=True
     )
     with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "running\n"
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert out == "interrupted\n"
     assert process.returncode == 0
 
