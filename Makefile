@@ -11,7 +11,7 @@
 VENV ?= .venv
 OUT  ?= out
 KEY  ?=
-WORKERS ?= 2
+WORKERS ?= 3
 COMMA := ,
 
 # The first interpreter that is new enough; PYTHON=/path/to/python3 chooses another.
