@@ -6,8 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedvalue.study.model import Duration, Name, duration_days
-from fedvalue.study.questions.question import Measured, Question, entry_at_origin, groups_in_words
+from fedvalue.study.model import Duration, Name
+from fedvalue.study.questions.question import (
+    Measured,
+    Question,
+    entry_in_words,
+    groups_in_words,
+    require_followed,
+)
 
 
 class CompetingRisks(Question):
@@ -32,9 +38,7 @@ class CompetingRisks(Question):
                 f"endpoint = {self.endpoint!r} has one kind of event; competing risks need two or more"
             )
         measured.require_groups(self.by)
-        for time in self.at:
-            if duration_days(time) > endpoint.edges[-1]:
-                raise ValueError(f"at = {time!r} is past the endpoint's until = {endpoint.until!r}")
+        require_followed(self.at, endpoint)
 
     def times(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return the endpoint and the variables that say from when a patient counts."""
@@ -43,8 +47,7 @@ class CompetingRisks(Question):
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         endpoint = measured.time_to_event(self.endpoint)
-        at_origin = entry_at_origin(self.endpoint, self.by, measured)
-        entry = "day zero" if at_origin else "the day of their genomic report"
+        entry = entry_in_words(self.endpoint, self.by, measured)
         return (
             f"The share of patients with each of {', '.join(endpoint.events)} first, over {endpoint.until}, "
             f"in steps of {endpoint.grid}{groups_in_words(self.by)}; patients count from {entry}"

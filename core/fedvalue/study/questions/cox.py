@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from fedvalue.study.model import Name
-from fedvalue.study.questions.question import Measured, Question, entry_at_origin, groups_in_words
+from fedvalue.study.questions.question import Measured, Question, entry_in_words, groups_in_words
 from fedvalue.study.questions.regression import require_covariates
 
 
@@ -68,8 +68,7 @@ class Cox(Question):
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         endpoint = measured.time_to_event(self.endpoint)
-        at_origin = entry_at_origin(self.endpoint, (*self.covariates, *self.strata), measured)
-        entry = "day zero" if at_origin else "the day of their genomic report"
+        entry = entry_in_words(self.endpoint, (*self.covariates, *self.strata), measured)
         what = " and ".join(
             part
             for part in (

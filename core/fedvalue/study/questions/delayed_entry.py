@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fedvalue.study.cohort import NOT_TESTED
 from fedvalue.study.model import Duration, Name, duration_days
-from fedvalue.study.questions.question import Measured, Question
+from fedvalue.study.questions.question import Measured, Question, require_followed
 
 
 class DelayedEntry(Question):
@@ -44,9 +44,7 @@ class DelayedEntry(Question):
         measured.require_groups(self.weights, "weights")
         if self.tested in self.weights:
             raise ValueError(f"weights hold {self.tested!r}, the test itself")
-        for time in self.at:
-            if duration_days(time) > endpoint.edges[-1]:
-                raise ValueError(f"at = {time!r} is past the endpoint's until = {endpoint.until!r}")
+        require_followed(self.at, endpoint)
 
     def times(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return the endpoint and the variant whose report delays entry."""

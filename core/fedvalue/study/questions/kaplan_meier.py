@@ -7,8 +7,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedvalue.study.model import Duration, Name, duration_days
-from fedvalue.study.questions.question import Measured, Question, entry_at_origin, groups_in_words
+from fedvalue.study.model import Duration, Name
+from fedvalue.study.questions.question import (
+    Measured,
+    Question,
+    entry_in_words,
+    groups_in_words,
+    require_followed,
+)
 
 
 class KaplanMeier(Question):
@@ -33,9 +39,7 @@ class KaplanMeier(Question):
         measured.require_groups(self.by)
         if self.compare and not self.by:
             raise ValueError("compare = true needs groups: name variables in by")
-        for time in self.at:
-            if duration_days(time) > endpoint.edges[-1]:
-                raise ValueError(f"at = {time!r} is past the endpoint's until = {endpoint.until!r}")
+        require_followed(self.at, endpoint)
 
     def times(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return the endpoint and the variables that say from when a patient counts."""
@@ -44,8 +48,7 @@ class KaplanMeier(Question):
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         endpoint = measured.time_to_event(self.endpoint)
-        at_origin = entry_at_origin(self.endpoint, self.by, measured)
-        entry = "day zero" if at_origin else "the day of their genomic report"
+        entry = entry_in_words(self.endpoint, self.by, measured)
         return (
             f"Survival without {' or '.join(endpoint.events)} over {endpoint.until}, "
             f"in steps of {endpoint.grid}{groups_in_words(self.by)}"

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from fedvalue.study.model import Duration, Name, duration_days
-from fedvalue.study.questions.question import Measured, Question, entry_at_origin, groups_in_words
+from fedvalue.study.questions.question import Measured, Question, entry_in_words, groups_in_words
 
 _SHAPES = {
     "exponential": "a constant hazard",
@@ -55,8 +55,7 @@ class ParametricSurvival(Question):
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         endpoint = measured.time_to_event(self.endpoint)
-        at_origin = entry_at_origin(self.endpoint, self.by, measured)
-        entry = "day zero" if at_origin else "the day of their genomic report"
+        entry = entry_in_words(self.endpoint, self.by, measured)
         past = f", extrapolated to {self.horizon}" if self.horizon is not None else ""
         return (
             f"Survival without {' or '.join(endpoint.events)} with {_SHAPES[self.model]}, fitted over "

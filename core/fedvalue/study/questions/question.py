@@ -11,7 +11,7 @@ from pydantic import Field
 
 from fedvalue.study.cohort import Cohort, Variable
 from fedvalue.study.endpoints import Binary, Endpoint, TimeToEvent
-from fedvalue.study.model import Part
+from fedvalue.study.model import Duration, Part, duration_days
 
 MAX_GROUPS = 200
 """Most groups of one analysis: past it every group is too small to be reported."""
@@ -178,3 +178,24 @@ def entry_at_origin(endpoint: str, variables: tuple[str, ...], measured: Measure
     if found.entry is not None:
         return found.entry == "origin"
     return not any(measured.variables[name].genes for name in variables)
+
+
+def entry_in_words(endpoint: str, variables: tuple[str, ...], measured: Measured) -> str:
+    """Say from when a patient counts in an analysis that uses these variables.
+
+    Raises:
+      ValueError: ``endpoint`` is no time-to-event endpoint.
+    """
+    at_origin = entry_at_origin(endpoint, variables, measured)
+    return "day zero" if at_origin else "the day of their genomic report"
+
+
+def require_followed(at: tuple[Duration, ...], endpoint: TimeToEvent) -> None:
+    """Check that times lie within the follow-up of an endpoint.
+
+    Raises:
+      ValueError: a time is past the endpoint's ``until``.
+    """
+    for time in at:
+        if duration_days(time) > endpoint.edges[-1]:
+            raise ValueError(f"at = {time!r} is past the endpoint's until = {endpoint.until!r}")

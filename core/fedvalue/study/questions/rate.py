@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from fedvalue.study.model import Name
-from fedvalue.study.questions.question import Measured, Question, entry_at_origin, groups_in_words
+from fedvalue.study.questions.question import Measured, Question, entry_in_words, groups_in_words
 
 
 class Rate(Question):
@@ -36,8 +36,7 @@ class Rate(Question):
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         endpoint = measured.time_to_event(self.endpoint)
-        at_origin = entry_at_origin(self.endpoint, self.by, measured)
-        entry = "day zero" if at_origin else "the day of their genomic report"
+        entry = entry_in_words(self.endpoint, self.by, measured)
         return (
             f"First {' or '.join(endpoint.events)} per {self.per} person-years within {endpoint.until}"
             f"{groups_in_words(self.by)}; patients count from {entry}"
