@@ -32,6 +32,7 @@ from fedvalue.study.file import digest, parse
 from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.schema import Study
 from fedvalue.study.signature import sign
+from tests.study_head import head
 
 Answer = Callable[[str, RecordDict], RecordDict]
 """A site node's answer to one message."""
@@ -51,26 +52,9 @@ sex = { column = "sex" }
 readmitted = { column = "readmitted", type = "number" }
 """
 
-STUDY = """
-[study]
-id = "readmission-model"
-title = { en = "A model of readmission" }
-question = { en = "Who comes back?" }
-principal_investigator = "Example"
-valid = { from = 2026-01-01, until = 2027-12-31 }
-[privacy]
-unit = "patient"
-epsilon = 8.0
-delta = 1e-6
-patient_cap = 10000
-max_sites_per_patient = { value = 1, basis = "declared disjoint" }
-[federation]
-min_sites = 3
-min_released_patients = 20
-[governance]
-profile = "none"
-[cohort]
-index = { first = "patient" }
+STUDY = (
+    head("readmission-model", title="A model of readmission")
+    + """
 [variables]
 age = { person = "age", clip = [20, 100], unit = "years" }
 lab = { person = "lab", clip = [-4, 4], unit = "z" }
@@ -94,6 +78,7 @@ optimiser = { kind = "%(optimiser)s", rate = %(step)s }
 budget = 1.0
 %(more)s
 """
+)
 
 
 def noon() -> datetime:

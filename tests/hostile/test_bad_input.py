@@ -27,6 +27,7 @@ from fedvalue.study.schema import Study
 from fedvalue.synthetic.hospitals import make_hospitals
 from fedvalue.synthetic.studies import three_sites_study
 from fedvalue.synthetic.worlds import three_sites_world
+from tests.study_head import head
 
 FLAT = """
 mapping = 1
@@ -42,26 +43,9 @@ time = { duration = "days" }
 event = { column = "dead", codes = { "0" = "censored", "1" = "death" } }
 """
 
-SURVIVAL = """
-[study]
-id = "survival-of-everybody"
-title = { en = "Survival" }
-question = { en = "How long?" }
-principal_investigator = "Somebody"
-valid = { from = 2026-01-01, until = 2026-12-31 }
-[privacy]
-unit = "patient"
-epsilon = 8.0
-delta = 1e-6
-patient_cap = 10000
-max_sites_per_patient = { value = 1, basis = "declared disjoint" }
-[federation]
-min_sites = 3
-min_released_patients = 20
-[governance]
-profile = "none"
-[cohort]
-index = { first = "patient" }
+SURVIVAL = (
+    head("survival-of-everybody", title="Survival")
+    + """
 [endpoints]
 os = { kind = "time_to_event", events = ["death"], until = "12 months", grid = "1 month" }
 [[analyses]]
@@ -69,6 +53,7 @@ kind = "kaplan_meier"
 endpoint = "os"
 budget = 1.0
 """
+)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from fedvalue.strategies.secure_aggregation.messages import (
 from fedvalue.study.file import parse
 from fedvalue.study.signature import sign
 from tests.agreement import key, roster
+from tests.study_head import head
 
 HERE = Path(__file__).parent
 Array = NDArray[np.float64]
@@ -116,25 +117,9 @@ def test_the_effect_of_free_care_equals_augmented_weighting_by_hand(
 
 
 UIS = ("age", "becktota", "ndrugfp1", "ndrugfp2", "race", "treat")
-UIS_STUDY = """
-[study]
-id = "uis"
-title = { en = "Return to drug use" }
-question = { en = "Does the longer treatment delay it?" }
-principal_investigator = "University of Massachusetts AIDS Research Unit"
-valid = { from = 2026-01-01, until = 2036-12-31 }
-[privacy]
-unit = "patient"
-epsilon = 8.0
-delta = 1e-6
-patient_cap = 1000
-max_sites_per_patient = { value = 1, basis = "declared disjoint" }
-[federation]
-min_sites = 3
-[governance]
-profile = "none"
-[cohort]
-index = { first = "patient" }
+UIS_STUDY = (
+    head("uis", title="Return to drug use", cap=1000, released=50)
+    + """
 [variables]
 age = { person = "age", clip = [20, 56], unit = "years" }
 becktota = { person = "becktota", clip = [0, 54], unit = "points" }
@@ -155,6 +140,7 @@ stratify_by_site = true
 largest_hazard = 30.0
 budget = 1.0
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from fedvalue.payment.risk_coefficients import risk_coefficients
 from fedvalue.study.file import parse
 from fedvalue.study.payments import Use
 from tests.laws.suite import with_noise, without_noise
+from tests.study_head import head
 from tests.unit.payment.kinds.sources import BUDGET, DAY, changed, figures
 
 CELLS = Groups(("severity",), (("high", "middle", "low"),))
@@ -242,24 +243,9 @@ def test_a_standard_that_reads_a_models_training_is_refused() -> None:
         answer(file, asked(conclusion), DAY, budget=BUDGET, minimum=20)
 
 
-STUDY = """
-[study]
-id = "risk"
-title = { en = "Risk" }
-question = { en = "What does risk cost?" }
-principal_investigator = "nobody"
-valid = { from = 2026-01-01, until = 2036-12-31 }
-[privacy]
-unit = "patient"
-epsilon = 2.0
-delta = 1e-6
-patient_cap = 100000
-[federation]
-min_sites = 3
-[governance]
-profile = "none"
-[cohort]
-index = { first = "patient" }
+STUDY = (
+    head("risk", title="Risk", epsilon=2.0, cap=100000, released=50)
+    + """
 [variables]
 tp53 = { variant = { gene = "TP53" }, levels = ["mutated", "wild type", "not tested"] }
 severity = { person = "severity", levels = ["high", "middle", "low"] }
@@ -273,6 +259,7 @@ score = "risk"
 cells = ["CELLS"]
 budget = 1.0
 """
+)
 
 
 def genes(cells: str, *edits: tuple[str, str], strata: tuple[str, ...] = ("high", "middle", "low")) -> None:

@@ -14,6 +14,7 @@ from fedvalue.analyses.estimate import Conclusion
 from fedvalue.errors import UnsafeWarning
 from fedvalue.simulation import PooledTable, run
 from fedvalue.study.questions.described import Described
+from tests.study_head import head
 
 PATIENTS = 240
 MAPPING = """
@@ -62,25 +63,9 @@ patient_id = "id"
 time = { duration = "days" }
 event = { column = "event", codes = { "0" = "censored", "1" = "progression" } }
 """
-STUDY = """
-[study]
-id = "all-described-kinds"
-title = { en = "Everything that describes a cohort" }
-question = { en = "What did patients get, and what did it cost?" }
-principal_investigator = "nobody"
-valid = { from = 2026-01-01, until = 2036-12-31 }
-[privacy]
-unit = "patient"
-epsilon = 8.0
-delta = 1e-6
-patient_cap = 10000
-max_sites_per_patient = { value = 1, basis = "declared disjoint" }
-[federation]
-min_sites = 3
-[governance]
-profile = "none"
-[cohort]
-index = { first = "patient" }
+STUDY = (
+    head("all-described-kinds", title="Everything that describes a cohort", released=50)
+    + """
 [variables]
 arm = { person = "arm", levels = ["new", "old"] }
 cost = { claims = "total_paid", window = "0d..365d", clip = [0, 2000], unit = "CNY" }
@@ -100,6 +85,7 @@ response = { kind = "binary", source = "person", column = "response" }
 back = { kind = "binary", source = "readmission", within_days = 30, missing = "exclude" }
 pfs = { kind = "time_to_event", events = ["progression"], until = "12 months", grid = "1 month" }
 """
+)
 ASKED = {
     "mean": 'variable = "cost"\nby = ["arm"]',
     "quantiles": 'variable = "cost"\ncells = 16',

@@ -12,6 +12,7 @@ import pytest
 from fedvalue.analyses.estimate import Conclusion
 from fedvalue.errors import UnsafeWarning
 from fedvalue.simulation import PooledTable, run
+from tests.study_head import head
 
 PATIENTS = 300
 MAPPING = """
@@ -33,26 +34,9 @@ patient_id = "id"
 day = { date = "start" }
 code = { column = "diagnosis" }
 """
-STUDY = """
-[study]
-id = "effects"
-title = { en = "Effects" }
-question = { en = "What does the new drug do, and where?" }
-principal_investigator = "nobody"
-valid = { from = 2020-01-01, until = 2036-12-31 }
-[privacy]
-unit = "patient"
-epsilon = 8.0
-delta = 1e-6
-patient_cap = 1000
-[federation]
-min_sites = 3
-min_released_patients = 5
-[governance]
-profile = "none"
-[cohort]
-index = { first = "patient" }
-require = [{ condition = ["C34*"], within = "-30d..30d" }]
+STUDY = (
+    head("effects", title="Effects", cap=1000, released=5)
+    + """require = [{ condition = ["C34*"], within = "-30d..30d" }]
 [variables]
 arm = { person = "arm", levels = ["new", "old"] }
 age = { person = "age", clip = [18, 95], unit = "years" }
@@ -79,6 +63,7 @@ kind = "by_site"
 variable = "age"
 budget = 0.3
 """
+)
 
 
 @pytest.fixture(scope="module")

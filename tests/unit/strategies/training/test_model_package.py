@@ -22,6 +22,7 @@ from fedvalue.strategies.training.package import document, making
 from fedvalue.strategies.training.package.about import load_about
 from fedvalue.study.keys import make_key
 from fedvalue.study.scoring import Column, ScoringModel, packed
+from tests.study_head import head
 
 PATIENTS = 2400
 MAPPING = """
@@ -38,25 +39,9 @@ grade = "grade"
 stroke = "stroke"
 age = { column = "age", type = "number" }
 """
-STUDY = """
-[study]
-id = "stroke-risk-evaluated"
-title = { en = "Risk of stroke, evaluated", zh = "卒中风险模型评估" }
-question = { en = "Does the model tell who will have a stroke?" }
-principal_investigator = "nobody"
-valid = { from = 2020-01-01, until = 2036-12-31 }
-[privacy]
-unit = "patient"
-epsilon = 16.0
-delta = 1e-6
-patient_cap = 10000
-[federation]
-min_sites = 3
-min_released_patients = 20
-[governance]
-profile = "none"
-[cohort]
-index = { first = "patient" }
+STUDY = (
+    head("stroke-risk-evaluated", title="Risk of stroke, evaluated", epsilon=16.0)
+    + """
 [diagnostics]
 share = 0
 [variables]
@@ -67,6 +52,7 @@ day = { calendar = "index", between = [2024-01-01, 2024-12-31] }
 [endpoints]
 stroke = { kind = "binary", source = "person", column = "stroke", missing = "exclude" }
 """
+)
 ABOUT = """
 name = "stroke-risk"
 title = { en = "Risk of stroke", zh = "卒中风险" }
