@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from fedvalue.cli import FAULT_STATUS, ROOMS, STOPPED_STATUS, USAGE_STATUS, Room, main
+from fedvalue.cli import FAULT_STATUS, ROOMS, STOPPED_STATUS, USAGE_STATUS, LazyCommand, Room, main
 
 FAKE = '''
 """A room with one command for every way to end."""
@@ -237,3 +240,18 @@ def test_every_command_answers_help() -> None:
     told = _loaded([f"{room.name} --help" for room in ROOMS], ("torch", "ray"))
     for room in ROOMS:
         assert f"fedvalue {room.name}" in told
+
+
+def _every(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        whole = below.room.load() if isinstance(below, LazyCommand) else below
+        yield from _every(whole, f"{path} {name}")
+
+
+def test_no_word_in_brackets_is_lost_from_a_help_text_as_markup() -> None:
+    markup = re.compile(r"(?<!\\)\[[a-z_.\[\]]+\]")
+    for room in ROOMS:
+        for path, found in _every(room.load(), room.name):
+            texts = [found.help or "", *(getattr(option, "help", None) or "" for option in found.params)]
+            assert not [text for text in texts if markup.search(text)], path

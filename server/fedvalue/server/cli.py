@@ -95,7 +95,7 @@ def cohort(
         ),
     ] = None,
 ) -> None:
-    """Print the [cohort] of a study from a cohort definition of OHDSI ATLAS.
+    """Print a cohort definition of OHDSI ATLAS as the cohort table of a study file.
 
     What has no counterpart in a study is refused by name; nothing is left out silently.
     Exit status 2: it does not map, and the message names what.
