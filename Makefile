@@ -44,7 +44,7 @@ federation: $(VENV)/.base ## three hospitals and a coordinator as processes here
 	@$(BIN)/fedvalue demo --processes --out $(OUT)/federation
 
 test: $(VENV)/.test ## run the tests; ARGS='-k survival' runs some of them
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.check ## format, lint, types, protos, import rules, and the wheel tried outside the checkout
 	@status=0; \

@@ -1,37 +1,33 @@
-"""One made-up federation for the rows that ask what privacy costs a model at epsilon 1.
+"""Made-up federations for the rows that ask what privacy costs a model at epsilon 1.
 
 Ten hospitals, 10,000 patients, 40 features, planted truth; the methods and settings of
-`make prove KEY=training`, one world of it.
+`make prove KEY=training`, three worlds on which no setting was sought.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from collections.abc import Mapping
+from functools import cache
+from statistics import median
 
-from fedvalue.privacy.randomness import SystemNoise
-from fedvalue.study.architectures import Architecture
-from proofs.keys.training import LINEAR, NETWORK, ROUNDS
-from proofs.training_data import planted
-from proofs.training_methods import fedsgd, pooled, reached, scaled
+from proofs.keys.training import SHOWN, worlds
+from proofs.training_jobs import LOG, NET, WITHOUT, Job, aucs
+from proofs.training_page import Losses, losses
 
 EPSILON = 1.0
-WORLD = 1
 
 
-def network_and_linear() -> tuple[dict[str, float], dict[str, float]]:
-    """Return the AUC on fresh patients of the network and the logistic model, private and pooled."""
-    torch.set_num_threads(1)
-    split, noise = planted(WORLD), SystemNoise()
-    exact = scaled(split, None, np.random.default_rng(0))
-    inputs = scaled(split, EPSILON, np.random.default_rng(3))
-    models: dict[str, tuple[Architecture, int]] = {"network": (NETWORK, 25), "logistic": (LINEAR, 15)}
-    private = {
-        name: reached(model, inputs, fedsgd(model, inputs, split, EPSILON, ROUNDS[EPSILON], noise), split)
-        for name, (model, _) in models.items()
-    }
-    without = {
-        name: reached(model, exact, pooled(model, split, epochs=epochs), split)
-        for name, (model, epochs) in models.items()
-    }
-    return private, without
+@cache
+def lost(law: str) -> tuple[Losses, Mapping[str, float]]:
+    """Return what network and best model lose by world, and the median AUC of each way to train.
+
+    Args:
+      law: ``weaker`` or ``first``: how strong the curves of the planted law are.
+    """
+    data = worlds(law, SHOWN)
+    found = aucs(Job(one, method, EPSILON) for one in data for method in (NET, LOG, *WITHOUT))
+    rows = [{name: value or 0.0 for name, value in found[one].items()} for one in data]
+    pairs = [
+        ({name: row[name] for name in (NET, LOG)}, {name: row[name] for name in WITHOUT}) for row in rows
+    ]
+    return losses(pairs), {name: median(row[name] for row in rows) for name in rows[0]}

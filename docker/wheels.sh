@@ -1,14 +1,17 @@
 #!/bin/sh
 # Every wheel that FedValue needs at run time, at the versions of constraints.txt, in one folder.
 #
-#   sh docker/wheels.sh OUT
+#   sh docker/wheels.sh OUT [EXTRA]
+#
+# With the extra `train` also what a site needs that takes part in trainings (torch, opacus, onnx).
 #
 # Where docker/bundle holds wheels already, they are checked against their SHA256SUMS and copied, and no
 # registry is asked. Otherwise the project's own wheel is built, and the others come from wherever pip is
 # set up to look. Wheels only: nothing of a dependency is compiled or run here.
 set -eu
 
-[ $# -eq 1 ] || { echo "usage: sh docker/wheels.sh OUT" >&2; exit 2; }
+[ $# -eq 1 ] || [ $# -eq 2 ] || { echo "usage: sh docker/wheels.sh OUT [EXTRA]" >&2; exit 2; }
+extra=${2:+[$2]}
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -29,6 +32,6 @@ python3 -m venv "$work/venv"
 pip="$work/venv/bin/python -m pip --disable-pip-version-check --no-input --quiet"
 $pip install -c "$root/constraints.txt" hatchling
 $pip wheel --no-build-isolation --no-deps --wheel-dir "$out" "$root"
-$pip download --only-binary :all: -c "$root/constraints.txt" --dest "$out" "$out"/fedvalue-*.whl
+$pip download --only-binary :all: -c "$root/constraints.txt" --dest "$out" "$(echo "$out"/fedvalue-*.whl)$extra"
 (cd "$out" && sha256sum *.whl > SHA256SUMS)
 echo "made $(ls "$out" | grep -c '[.]whl$') wheels in $out"

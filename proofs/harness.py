@@ -21,7 +21,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -42,11 +42,14 @@ class Report:
       page: Markdown below the title and the stamp.
       broken: Promises that were not kept, one sentence each.
       lines: What to print at the end besides.
+      beside: Other files that the proof writes, content by path from the root; beside the page where that is
+        written elsewhere.
     """
 
     page: str
     broken: tuple[str, ...]
     lines: tuple[str, ...] = ()
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 class ProofModule(Protocol):
@@ -131,12 +134,14 @@ def stamp(key: str) -> str:
     """The line that says how a page was made: command, commit, versions."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy"))
     return (
-        f"Made with `make prove KEY={key}` (`python -m proofs --key {key}`) at commit {_commit()}, "
+        f"Made with `make prove KEY={key}` (`python -m proofs --key {key}`) at commit {commit()}, "
         f"Python {platform.python_version()}, {versions}."
     )
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit that a proof runs at, and whether something was changed since."""
+
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
@@ -176,6 +181,10 @@ def main(arguments: Sequence[str]) -> int:
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(f"# {module.TITLE}\n\n{stamp(chosen.key)}\n\n{report.page}", encoding="utf-8")
     console.print(f"wrote {page}")
+    for name, content in report.beside.items():
+        other = page.parent / Path(name).name if chosen.page else ROOT / name
+        other.write_text(content, encoding="utf-8")
+        console.print(f"wrote {other}")
     for sentence in report.lines:
         console.print(sentence, soft_wrap=True)
     for sentence in report.broken:

@@ -13,7 +13,7 @@ from fedvalue.analyses.design import Covariate
 from fedvalue.strategies.training.models.network import Coded, Inputs, Numeric, Rows
 from proofs.harness import ROOT
 from proofs.training_methods import Split
-from proofs.training_world import FRESH, PATIENTS, Law, inputs
+from proofs.training_world import FIRST, FRESH, PATIENTS, WEAKER, Law, inputs
 
 NUMBERS = {
     "time_in_hospital": (1, 14), "num_lab_procedures": (0, 100), "num_procedures": (0, 6),
@@ -27,9 +27,9 @@ LEVELS = (
 MOST_LEVELS = 8
 
 
-def planted(seed: int) -> Split:
-    """Return the made-up hospitals of a seed."""
-    law, rng = Law(seed), np.random.default_rng([seed, 1])
+def planted(seed: int, *, first: bool = False) -> Split:
+    """Return the made-up hospitals of a seed, with the curves as weakened or as first written."""
+    law, rng = Law(seed, FIRST if first else WEAKER), np.random.default_rng([seed, 1])
     return Split(tuple(law.draw(PATIENTS, rng).sites()), law.draw(FRESH, rng).rows, inputs())
 
 

@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,13 @@ from fedvalue.quiet import quiet_environment
 if TYPE_CHECKING:
     from tests.loads import Loads
 
+Place = Callable[[Path], Path]
+"""Gives the file that names a server, in a folder."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 MEMORY = Path("/dev/shm")
+FIRST = ("deployment/", "unit/test_documents.py", "real/")
+"""Files and folders whose tests take minutes together."""
+
 ROOM = 6 * 2**30
 """Free bytes that all files of a whole run need there, twice over."""
 
@@ -35,6 +41,16 @@ def pytest_configure() -> None:
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None  # asked again, now with the variable
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that the last process to end has not just begun one."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(REPOSITORY / "tests").as_posix()
+        return next((number for number, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish() -> None:
@@ -65,6 +81,38 @@ def warm_commands() -> Iterator[Path]:
 
     with warm.started({**quiet_environment(), "COLUMNS": "160", "NO_COLOR": "1"}) as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Address of a real PostgreSQL server on a socket of its own, one for this process."""
+    from tests.postgres import started  # most tests need none
+
+    with started() as address:
+        yield address
+
+
+@pytest.fixture
+def on_server(postgres: str) -> Iterator[Place]:
+    """Name the server of the tests in a folder, each time with a schema of its own, gone afterwards."""
+    import psycopg
+
+    from fedvalue.client.records.server import server_file
+
+    made: list[str] = []
+
+    def place(folder: Path) -> Path:
+        made.append(f"s_{uuid.uuid4().hex[:12]}")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "records.toml"
+        path.write_bytes(server_file(postgres, made[-1]))
+        path.chmod(0o600)
+        return path
+
+    yield place
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        for schema in made:
+            connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'.encode())
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import Mapping, parse_mapping
 from fedvalue.client.records.report import LoadReport, TableReport
 from fedvalue.client.records.snapshot import Frozen, build
-from fedvalue.client.records.store import MODEST, reading
+from fedvalue.client.records.store import MODEST
+from fedvalue.client.records.stores import reading
 from fedvalue.study.file import parse
 from fedvalue.study.schema import Study
 

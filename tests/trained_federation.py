@@ -192,17 +192,19 @@ class TrainedFederation:
         return made[0]
 
 
-def after(rounds: int, said: Callable[[Callable[[], RecordDict]], RecordDict]) -> Callable[[Answer], Answer]:
-    """Return what lets a site answer so many masked vectors, and then says something else instead."""
+def after(
+    rounds: int, said: Callable[[Callable[[], RecordDict]], RecordDict], step: str = MASKED
+) -> Callable[[Answer], Answer]:
+    """Return what lets a site answer a step so often, by default masked vectors, and then speaks instead."""
 
     def wrap(answer: Answer) -> Answer:
-        masked = 0
+        asked = 0
 
         def otherwise(kind: str, content: RecordDict) -> RecordDict:
-            nonlocal masked
+            nonlocal asked
             request = Wire.request(kind, content)
-            masked += isinstance(request, StepRequest) and request.step == MASKED
-            if masked > rounds and isinstance(request, StepRequest):
+            asked += isinstance(request, StepRequest) and request.step == step
+            if asked > rounds and isinstance(request, StepRequest):
                 return said(lambda: answer(kind, content))
             return answer(kind, content)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -26,13 +28,15 @@ RATIO_AT_MOST = 1.5
 """Private time over plain time."""
 
 WIDTH, BATCH = 64, 512
-STEPS, TURNS = 20, 8
+TURNS, WARM, SELDOM, NOISES = 300, 10, 15, 9
+"""Turns that count, turns before them, in every how many of them Opacus has its turn too, draws of noise."""
+
 RATE, CLIP, GAMMA = 0.1, 1.0, 2.0**18
 MILLI = 1e3
 
 
 def measure(folder: Path) -> Row:
-    """Take turns, so that both meet the same machine, and keep the fastest turn of each.
+    """Take turns step by step, so that both meet the same machine, and compare medians.
 
     Args:
       folder: Not needed.
@@ -52,27 +56,36 @@ def measure(folder: Path) -> Row:
         "ghost": _opacus(features, outcome, ghost=True),
     }
     _require_same(features, outcome)
-    best = dict.fromkeys(steps, float("inf"))
-    for _ in range(TURNS):
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(-WARM, TURNS):
         for name, step in steps.items():
-            began = time.perf_counter()
-            for _ in range(STEPS if name in ("plain", "ours") else 2):
+            if name in ("plain", "ours") or turn % SELDOM == 0:
+                began = time.perf_counter()
                 step()
-            taken = (time.perf_counter() - began) / (STEPS if name in ("plain", "ours") else 2)
-            best[name] = min(best[name], taken)
+                if turn >= 0:
+                    taken[name].append(time.perf_counter() - began)
+    middle = {name: median(each) * MILLI for name, each in taken.items()}
+    least = {name: min(each) * MILLI for name, each in taken.items()}
+    noise = median(_noise() for _ in range(NOISES)) * MILLI
+    how = (
+        f"one step of the tabular network {WIDTH}-64-64-1, batch {BATCH}, float64, one thread, step by step "
+        f"in turns, medians of {TURNS}, with a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: "
+        f"clipped sum, integers, a gradient step; other: PyTorch's backward pass and a gradient step; "
+        f"ratio: private over plain, at most {RATIO_AT_MOST:g} (fastest: {least['ours']:.2f} and "
+        f"{least['plain']:.2f} ms, {least['ours'] / least['plain']:.2f} times); Opacus hooks "
+        f"{middle['hooks'] / middle['plain']:.1f} and ghost clipping {middle['ghost'] / middle['plain']:.1f} "
+        f"times plain, their float noise included; our exact noise, drawn once a round, takes {noise:.1f} ms "
+        f"besides and is not in the ratio"
+    )
+    ours, plain = middle["ours"], middle["plain"]
+    return Row(ours=ours, other=plain, ratio=ours / plain, unit="ms a step", how=how)
+
+
+def _noise() -> float:
+    """Seconds for the exact noise of one round of this network."""
     began = time.perf_counter()
     gaussian.sample(SystemNoise(), WIDTH * WIDTH * 2 + WIDTH * 3 + 1)
-    noise = time.perf_counter() - began
-    ours, plain = best["ours"] * MILLI, best["plain"] * MILLI
-    how = (
-        f"one step of the tabular network {WIDTH}-64-64-1, batch {BATCH}, float64, {torch.get_num_threads()} "
-        f"thread(s), in turns, fastest of {TURNS}: clipped sum, integers and a gradient step; other: "
-        f"PyTorch's backward pass and a gradient step; ratio: private over plain, at most {RATIO_AT_MOST:g}; "
-        f"Opacus hooks {best['hooks'] / best['plain']:.1f} and ghost clipping "
-        f"{best['ghost'] / best['plain']:.1f} times plain; the exact noise of a round, drawn once for any "
-        f"batch, takes {noise * MILLI:.1f} ms besides"
-    )
-    return Row(ours=ours, other=plain, ratio=ours / plain, unit="ms a step", how=how)
+    return time.perf_counter() - began
 
 
 def _network() -> nn.Sequential:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 from benchmarks.row import Row
-from benchmarks.training_gap import network_and_linear
+from benchmarks.training_gap import lost
 
 AT_LEAST = 0.0
 AT_MOST = 0.02
 
 
 def measure(folder: Path) -> Row:
-    """Train the same network over the private sum and on all patients together.
+    """Train the same network over the private sum and on all patients together, in worlds nobody tuned on.
 
     Args:
       folder: Not needed.
     """
     del folder
-    private, without = network_and_linear()
-    lost = without["network"] - private["network"]
+    weaker, aucs = lost("weaker")
+    first, _ = lost("first")
+    ours, other = median(weaker.network), median(first.network)
     how = (
-        f"AUC that the network loses at epsilon 1, delta 1e-6, from {without['network']:.4f} of itself "
-        f"pooled without privacy; other: the logistic model over the same private sum, from "
-        f"{without['logistic']:.4f}; "
+        f"AUC that the network loses to itself without privacy at epsilon 1, delta 1e-6: median of "
+        f"{len(weaker.network)} fresh made-up worlds, {min(weaker.network):.4f} to {max(weaker.network):.4f},"
+        f" from {aucs['network, AdamW']:.4f}; other: the planted law with its curves as first written; "
         f"10,000 patients of 10 hospitals, 20,000 fresh; at most {AT_MOST:g} allowed"
     )
-    other = without["logistic"] - private["logistic"]
-    return Row(ours=lost, other=other, ratio=other / max(lost, 1e-4), unit="AUC", how=how)
+    return Row(ours=ours, other=other, ratio=other / max(ours, 1e-4), unit="AUC", how=how)

@@ -1,8 +1,8 @@
-"""The loader killed with SIGKILL at ten points of a load, by its steps and by the clock.
+"""The loader killed with SIGKILL at ten points of a load, by its steps and by the clock, file and server.
 
 Each kill meets a store that an earlier load has made, and a folder with one file more and one corrected.
-After it, the store is byte for byte what it was, or its rows are those of a load that was not killed; the
-next load makes the latter of it and leaves nothing else beside it.
+After it, the store is what it was (a file byte for byte, a server row for row), or its rows are those of a
+load that was not killed; the next load makes the latter of it and leaves nothing else beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,12 @@ import numpy as np
 
 from fedvalue.client.records.layouts import layout
 from fedvalue.client.records.load import load
-from fedvalue.client.records.store import CANONICAL, MODEST, reading
+from fedvalue.client.records.server import server_file
+from fedvalue.client.records.store import CANONICAL, MODEST
+from fedvalue.client.records.stores import reading
 from fedvalue.synthetic.settlement import write_region
 from proofs.harness import Found, Report
+from tests.postgres import started
 
 TITLE = "The loader killed at ten points of a load"
 PAGE = "docs/evidence/loads.md"
@@ -58,20 +62,45 @@ def content(database: Path) -> str:
     return digest.hexdigest()
 
 
-def killed(by: str, point: int) -> Found:
+@contextmanager
+def placed(where: str, home: Path) -> Iterator[Path]:
+    """Give the place of a store: a file in ``home``, or a server of its own that a file there names."""
+    home.mkdir()
+    if where == "file":
+        yield home / "records.duckdb"
+        return
+    with started() as address:
+        place = home / "records.toml"
+        place.write_bytes(server_file(address))
+        place.chmod(0o600)
+        yield place
+
+
+def state(database: Path) -> str:
+    """Return the SHA-256 of a store as it is: of the file, or of the rows on the server."""
+    if database.suffix == ".toml":
+        return content(database)
+    return hashlib.sha256(database.read_bytes()).hexdigest()
+
+
+def killed(where: str, by: str, point: int) -> Found:
     """Kill one load.
 
     Args:
+      where: ``file`` or ``server``.
       by: ``steps`` kills at a step that the loader tells of, ``clock`` at a share of the time it takes.
       point: 1 to `POINTS`.
     """
-    with tempfile.TemporaryDirectory(prefix="loads-") as room:
-        folder, database = Path(room) / "in", Path(room) / "home" / "records.duckdb"
+    with (
+        tempfile.TemporaryDirectory(prefix="loads-") as room,
+        placed(where, Path(room) / "home") as database,
+    ):
+        folder = Path(room) / "in"
         region = write_region(Path(room) / "region", np.random.default_rng(SEED), people=PEOPLE, hospitals=1)
         region.payer[0].rename(folder)
         late = (folder / "feedetail.csv").rename(Path(room) / "feedetail.csv")
         load(folder, layout("settlement-list"), database)
-        before_bytes, before = database.read_bytes(), content(database)
+        as_it_was, before = state(database), content(database)
         late.rename(folder / "feedetail.csv")
         deaths = folder / "deaths.csv"
         deaths.write_text("\n".join(deaths.read_text().splitlines()[:-5]) + "\n")
@@ -91,12 +120,13 @@ def killed(by: str, point: int) -> Found:
             time.sleep(takes * point / POINTS)
             child.kill()
         ended = child.wait()
-        found = "as before" if database.read_bytes() == before_bytes else "changed"
+        found = "as before" if state(database) == as_it_was else "changed"
         if found == "changed":
             found = "as after" if content(database) == after else "something else"
         load(folder, layout("settlement-list"), database)
         beside = [path.name for path in database.parent.iterdir() if path != database]
         return {
+            "where": where,
             "by": by,
             "point": point,
             "killed": ended == -signal.SIGKILL,
@@ -108,7 +138,10 @@ def killed(by: str, point: int) -> Found:
 
 
 STEPS: Mapping[str, Callable[[], Found]] = {
-    f"{by}-{point}": partial(killed, by, point) for by in ("steps", "clock") for point in range(1, POINTS + 1)
+    f"{where}-{by}-{point}": partial(killed, where, by, point)
+    for where in ("file", "server")
+    for by in ("steps", "clock")
+    for point in range(1, POINTS + 1)
 }
 
 
@@ -120,13 +153,13 @@ def report(found: Mapping[str, Found]) -> Report:
             "of one file more and one corrected. *Killed*: the load had not ended by itself."
         ),
         "",
-        "| killed by | point | killed | the store is | the next load makes the rest | left beside it |",
-        "|---|--:|---|---|---|--:|",
+        "| store in a | killed by | point | killed | the store is | the next load makes the rest | left beside it |",
+        "|---|---|--:|---|---|---|--:|",
     ]
     broken = []
     for name, one in found.items():
         lines.append(
-            f"| {one['by']} | {one['point']} | {'yes' if one['killed'] else 'no'} | {one['store']} | "
+            f"| {one['where']} | {one['by']} | {one['point']} | {'yes' if one['killed'] else 'no'} | {one['store']} | "
             f"{'yes' if one['next'] else 'no'} | {one['beside']} |"
         )
         if one["store"] == "something else" or not one["next"] or one["beside"] or not one["differs"]:

@@ -14,8 +14,8 @@ from proofs.model_neighbours import FORMS, compare, inputs_of
 TITLE = "How far one patient moves a gradient, for every architecture"
 PAGE = "docs/evidence/model-neighbours.md"
 SOURCES = (
-    "core/fedvalue/study/architectures.py", "strategies/fedvalue/strategies/training/models",
-    "proofs/model_neighbours.py",
+    "core/fedvalue/study/architectures.py", "core/fedvalue/privacy/release.py",
+    "strategies/fedvalue/strategies/training/models", "proofs/model_neighbours.py",
 )  # fmt: skip
 
 PAIRS = 10_000

@@ -21,13 +21,16 @@ from fedvalue.analyses.estimate import Conclusion
 from fedvalue.planning.assumptions import Assumptions, draw
 from fedvalue.planning.expected import concluded
 from fedvalue.planning.plan import Plan, plan_on
+from fedvalue.privacy.randomness import SystemNoise
 from fedvalue.secure_sum.thresholds import thresholds
+from fedvalue.strategies.training.at_site import learner_of
 from fedvalue.study.schema import SitesPerPatient, Study
 from proofs.neighbour_forms import FORMS, study
 from tests.laws.suite import rows
+from tests.trained_federation import trained_study
 
-ASKED = [kind for kind in FORMS if kind != "training"]
-"""Trainings draw their patients in rounds: tests/laws and the proof of neighbours have their hostile rows."""
+ASKED = list(FORMS)
+"""A training's rounds need what trains at a site, and have a test of their own below."""
 
 PATIENTS = 600
 SITES = 5
@@ -233,3 +236,29 @@ def test_a_site_without_the_variables_with_one_patient_or_with_none_answers_like
             warnings.simplefilter("error")  # a warning in a site's log would tell of its rows
             vectors = [release.contribution(site, public) for site in sites]
         assert {(v.shape, v.dtype.str) for v in vectors} == {((release.dimension,), "<i8")}
+
+
+@pytest.mark.parametrize(
+    "architecture", ['{ kind = "logistic" }', '{ kind = "tabular", layers = [6], activation = "relu" }']
+)
+def test_one_hostile_patient_moves_a_round_of_a_training_by_at_most_the_bound(architecture: str) -> None:
+    release = plan_on(
+        trained_study(rate=1.0, architecture=architecture), thresholds(SITES), "0" * 64
+    ).releases[1]
+    at, rng = np.full(release.public_size, 0.3).astype("<f8").tobytes(), np.random.default_rng(2)
+    learner, n = learner_of(release, SystemNoise()), 30
+    drawn = Cohort(
+        n,
+        {name: rng.integers(-1, 2, n) for name in ("sex", "arm")},
+        {"age": rng.normal(60, 12, n), "lab": rng.normal(size=n)},
+        {"readmitted": BinaryOutcome(rng.integers(0, 2, n))},
+    )
+    for name, trouble in TROUBLES.items():
+        whole = trouble(drawn)
+        others = rows(whole, np.arange(1, n)) if whole.patients and whole.categories else Cohort(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            vector = release.contribution(whole, at, learner)
+            moved = vector - release.contribution(others, at, learner)
+        assert (vector.shape, vector.dtype.str) == ((release.dimension,), "<i8"), name
+        assert sum(int(v) ** 2 for v in moved) <= release.scales.patient_bound_squared, name

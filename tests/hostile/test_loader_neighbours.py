@@ -60,7 +60,21 @@ person = "age"
 clip = [0, 120]
 unit = "years"
 """
-COST = '[variables.cost]\nclaims = "total_paid"\nwindow = "0d..365d"\nclip = [0, 1000]\nunit = "CNY"\n'
+COST = """
+[variables.cost]
+claims = "total_paid"
+window = "0d..365d"
+clip = [0, 1000]
+unit = "CNY"
+[variables.glucose]
+measurement = { code = "glucose", within = "-9999d..9999d", unit = "mg/dL", take = "mean" }
+clip = [0, 2000]
+unit = "mg/dL"
+[variables.sensed]
+sensor = { what = "events below 70", within = "0d..365d", wear = 0 }
+clip = [0, 100]
+unit = "events"
+"""
 
 FOLDER = """
 mapping = 1
@@ -100,6 +114,21 @@ claim_id = "claim"
 day = {{ date = "day" }}
 total_paid = "paid"
 currency = {{ constant = "CNY" }}
+[[measurement]]
+file = "records"
+patient_id = "id"
+day = {{ date = "day" }}
+code = {{ constant = "glucose" }}
+value = "paid"
+unit = {{ constant = "mg/dL" }}
+[[measurement]]
+file = "records"
+patient_id = "id"
+day = {{ date = "day" }}
+code = {{ constant = "glucose_cgm" }}
+value = "paid"
+unit = {{ constant = "mmol/L" }}
+words = {{ Low = 2.1 }}
 [[variant]]
 file = "records"
 patient_id = "id"

@@ -43,7 +43,17 @@ def test_the_synthetic_cdm_loads_with_its_published_counts(shared_data: Path, tm
     assert complete(report)
     with reading(tmp_path / "records.duckdb", limits=MODEST) as connection:
         row = connection.execute("SELECT count(*) FROM condition WHERE code = '73595000'").fetchone()
+        measured = connection.execute(
+            "SELECT code, unit, count(*) FROM measurement WHERE code IN "
+            "('hba1c', 'glucose', 'systolic', 'diastolic') GROUP BY ALL ORDER BY code"
+        ).fetchall()
     assert row == (113,), "stress, by its SNOMED code and not its concept id"
+    # of 10,040 measurements: LOINC 8462-4 (726), 2339-0 and 2345-7 (229 + 12), 4548-4, 8480-6; one diastolic
+    # pressure and two glucoses stand twice on their day
+    assert found["measurement[0]"][0] == 10_040
+    assert measured == [
+        ("diastolic", "mmHg", 725), ("glucose", "mg/dL", 239), ("hba1c", "%", 195), ("systolic", "mmHg", 726),
+    ]  # fmt: skip
 
 
 def test_a_larger_cdm_in_one_duckdb_file_loads(tmp_path: Path) -> None:

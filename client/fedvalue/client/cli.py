@@ -13,9 +13,10 @@ from fedvalue.client import describe_cli, enrol_cli, records_cli, rule_cli
 from fedvalue.client.audit_cli import audit_app
 from fedvalue.client.governance.policy import Policy
 from fedvalue.client.governance.versions import sign_policy
-from fedvalue.client.home import OFFICER_KEY, SITE_KEY, Passphrases, SiteHome
+from fedvalue.client.home import OFFICER_KEY, SITE_KEY, Passphrases, SiteHome, write_atomically
 from fedvalue.client.ledger_cli import ledger_app
 from fedvalue.client.opening import OFFICER_VARIABLE, SITE_VARIABLE, open_home
+from fedvalue.client.places import RECORDS_SERVER
 from fedvalue.client.running import cli as running_cli
 from fedvalue.errors import MappingInvalid, StudyInvalid
 from fedvalue.study.identity.confirmation import spoken
@@ -68,6 +69,14 @@ def init(
     kind: Annotated[
         str, typer.Option(help="What the site is: hospital, laboratory, 'primary care' or payer.")
     ] = "hospital",
+    store: Annotated[
+        str,
+        typer.Option(
+            help="Hold the records on this PostgreSQL server, postgresql://user@host/database?sslmode="
+            "verify-full, never with a password; default: a DuckDB file in the home."
+        ),
+    ] = "",
+    store_schema: Annotated[str, typer.Option(help="Schema of the records there.")] = "fedvalue",
     passphrase: Annotated[
         bool, typer.Option("--passphrase", help="Ask for two passphrases: the site's, and the officer's.")
     ] = False,
@@ -111,8 +120,11 @@ def init(
         policy = Policy.model_validate(chosen)
     except ValidationError as error:
         raise StudyInvalid(f"the policy is not valid: {problems(error)}", where="command line") from None
+    server = _server_file(store, store_schema)
     made = SiteHome.create(home, policy, passphrases=_passphrases(passphrase, site_from, officer_from))
     sign_policy(made, made.officer_key())
+    if server:
+        write_atomically(made.folder / RECORDS_SERVER, server)
     digits = spoken(made.card().public_key)
     if as_json:
         typer.echo(json.dumps({"home": str(made.folder), "site": site, "digits": digits}))
@@ -172,3 +184,12 @@ def _passphrases(asked: bool, site: Path | None, officer: Path | None) -> Passph
             for whose, known in zip((SITE_KEY, OFFICER_KEY), found, strict=True)
         ]
     return Passphrases(*found)
+
+
+def _server_file(dsn: str, schema: str) -> bytes:
+    """Return what names the server of the records; nothing where they are a file."""
+    if not dsn:
+        return b""
+    from fedvalue.client.records.server import server_file
+
+    return server_file(dsn, schema)

@@ -7,8 +7,6 @@ says what they have to add up to; where one fen is open there is no statement.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,10 +16,11 @@ import yaml
 
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.records.selection import require_tables
-from fedvalue.client.records.store import MODEST, Limits, reading, require_format
+from fedvalue.client.records.store import MODEST, Limits, require_format
+from fedvalue.client.records.stores import reading
 from fedvalue.errors import PaymentError, PolicyForbids
 from fedvalue.payment.held import Held, parse
-from fedvalue.study import signature
+from fedvalue.payment.held_signature import signature_file, signed
 
 _EPOCH = date(1970, 1, 1)
 _GROUPED = """SELECT payment_group, count(*), CAST(sum(total_paid) AS VARCHAR),
@@ -77,7 +76,7 @@ def statement(database: Path, payer: str, terms: Terms, *, limits: Limits = MODE
         "first": float((first - _EPOCH).days),
         "last": float((last - _EPOCH).days),
     }
-    with reading(database, limits=limits) as store:
+    with reading(database, limits=limits, tables=("claim",)) as store:
         require_format(store, where=str(database))
         require_tables(store, ("claim",), "a payer's statement")
         rows = store.execute(_GROUPED, window).fetchall()
@@ -140,11 +139,6 @@ def state(home: SiteHome, terms: Terms, out: Path) -> Held:
             where="policy.toml, kind", do="make the payer's home with --kind payer",
         )  # fmt: skip
     raw = statement(home.records_file, home.policy.entity, terms)
-    signed = signature.sign(
-        {"statement": hashlib.sha256(raw).hexdigest(), "site": home.policy.site}, home.site_key(), "payer"
-    )
     write_atomically(out, raw)
-    write_atomically(
-        out.with_name(f"{out.name}.sig"), json.dumps(json.loads(signed.model_dump_json())).encode()
-    )
+    write_atomically(signature_file(out), signed(raw, home.site_key(), home.policy.site))
     return parse(raw, where=str(out))

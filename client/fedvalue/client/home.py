@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fedvalue.client.governance.ledger import Ledger
 from fedvalue.client.governance.partitions import Partitions, site_secret
 from fedvalue.client.governance.policy import Policy, load_policy
-from fedvalue.client.places import SOCKET
+from fedvalue.client.places import RECORDS, RECORDS_SERVER, SOCKET
 from fedvalue.errors import OutputError, SignatureInvalid
 from fedvalue.study.keys import make_key, replace_file
 from fedvalue.study.passphrases import KeyRing, nobody
@@ -149,8 +149,9 @@ class SiteHome:
 
     @property
     def records_file(self) -> Path:
-        """The site's records, one DuckDB file."""
-        return self.folder / "records.duckdb"
+        """The site's records: a DuckDB file, or the file that names the PostgreSQL server they are on."""
+        server = self.folder / RECORDS_SERVER
+        return server if os.path.lexists(server) else self.folder / RECORDS
 
     @property
     def ledger_file(self) -> Path:

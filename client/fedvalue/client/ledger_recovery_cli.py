@@ -132,11 +132,12 @@ def _place(home: SiteHome) -> Place:
 
 def _present(home: SiteHome) -> list[str]:
     """Return the ids of everybody in the site's records; nobody where there are no records."""
-    from fedvalue.client.records.store import MODEST, reading
+    from fedvalue.client.records.store import MODEST
+    from fedvalue.client.records.stores import exists, reading
 
-    if not home.records_file.exists():
+    if not exists(home.records_file):
         return []
-    with reading(home.records_file, limits=MODEST) as store:
+    with reading(home.records_file, limits=MODEST, tables=("patient",)) as store:
         return [str(row[0]) for row in store.execute("SELECT patient_id FROM patient").fetchall()]
 
 

@@ -9,11 +9,13 @@ from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.governance.opening_partitions import open_named
 from fedvalue.client.governance.partitions import site_secret
 from fedvalue.client.home import SiteHome, write_atomically
+from fedvalue.client.places import RECORDS
 from fedvalue.client.records.load import has_pseudonyms, load
 from fedvalue.client.records.mapping import Mapping
 from fedvalue.client.records.pseudonyms import Pseudonyms
 from fedvalue.client.records.report import LoadReport
-from fedvalue.client.records.store import MODEST, reading
+from fedvalue.client.records.store import MODEST
+from fedvalue.client.records.stores import reading
 
 
 def pseudonyms(home: SiteHome) -> Pseudonyms | None:
@@ -26,7 +28,8 @@ def pseudonyms(home: SiteHome) -> Pseudonyms | None:
       LedgerError: the site's secret cannot be read or made.
       SourceUnreadable: the records are no store.
     """
-    if has_pseudonyms(home.records_file) is False:
+    # records that are being moved to a server go on under the names that they had
+    if any(has_pseudonyms(place) is False for place in {home.records_file, home.folder / RECORDS}):
         return None
     secret = site_secret(home.first_entries_secret_file)  # one secret to keep safe, one purpose a derived key
     return Pseudonyms(hmac.digest(secret, b"\x00pseudonyms of the records", "sha256"))
@@ -58,7 +61,7 @@ def load_records(home: SiteHome, source: Path, mapping: Mapping) -> LoadReport:
       LedgerError: the ledger or the store of first entries cannot be written.
     """
     report = load(source, mapping, home.records_file, pseudonyms=pseudonyms(home))
-    with reading(home.records_file, limits=MODEST) as connection:
+    with reading(home.records_file, limits=MODEST, tables=("patient",)) as connection:
         ids = [str(patient) for (patient,) in connection.execute("SELECT patient_id FROM patient").fetchall()]
     with home.ledger() as ledger, home.first_entries(ledger) as entered:
         open_named(ledger, home.policy, home.clock().year)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+RECORDS, RECORDS_SERVER = "records.duckdb", "records.toml"
+"""In a home: the site's records, or the file that names the PostgreSQL server that holds them."""
+
 SOCKET = "node.sock"
 """Name of the socket on which a site node listens, in its home."""
 

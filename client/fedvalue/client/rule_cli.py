@@ -20,6 +20,7 @@ from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.home import SiteHome
 from fedvalue.client.identity import load_identity, site_roster
 from fedvalue.client.opening import ASK, open_home
+from fedvalue.client.records.patient_cap import require_within_cap
 from fedvalue.errors import FedValueError, PolicyForbids, RecordsError, SignatureInvalid
 from fedvalue.evidence import statements
 from fedvalue.study import file as study_file
@@ -68,7 +69,7 @@ def check(
     Exit status 0 only if nothing stands against the study.
     """
     from fedvalue.client.governance.check_words import check_text
-    from fedvalue.client.governance.checking import look_at, rehearse, study_text
+    from fedvalue.client.governance.checking import look_at, rehearse, study_text, with_rehearsal
 
     opened, read = open_home(home), signed_study(home, study)
     sites, ends = site_roster(opened, roster), _ending(opened)
@@ -76,6 +77,7 @@ def check(
     missing: RecordsError | None = None
     try:
         rehearsal = rehearse(opened, read, checked.plan)
+        checked = with_rehearsal(checked, rehearsal, study_text(study))
     except RecordsError as error:
         rehearsal, missing = None, error
     if as_json:
@@ -101,6 +103,8 @@ def check(
     require_budget(opened, checked.plan)
     if missing is not None:
         raise missing
+    if rehearsal is not None:
+        require_within_cap(read, rehearsal.cohort)
     for stands in checked.against:
         raise PolicyForbids(stands.finding.en, where=f"policy.toml {stands.finding.policy}")
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.analyses.scoring import Network
 from fedvalue.client.records import variables
-from fedvalue.client.records.selection import select
-from fedvalue.client.records.store import MODEST, Limits, reading
+from fedvalue.client.records.needed import needed_by
+from fedvalue.client.records.store import MODEST, Limits
+from fedvalue.client.records.stores import choosing
 from fedvalue.errors import SourceMissing, SourceUnreadable, TableEmpty
 from fedvalue.strategies.training.package.document import ModelPackage
 from fedvalue.study.keys import write_new
@@ -74,8 +75,9 @@ def from_records(database: Path, package: ModelPackage, *, limits: Limits = MODE
     categories: dict[str, NDArray[np.int64]] = {}
     numbers: dict[str, Array] = {}
     unknown = []
-    with reading(database, limits=limits) as connection:
-        select(connection, package.cohort)
+    tables = needed_by(package.variables.values())
+    with choosing(database, package.cohort, tables, limits=limits) as chosen:
+        connection = chosen.connection
         ids = connection.execute("SELECT patient_id FROM chosen ORDER BY position").fetchall()
         for name, variable in package.variables.items():
             try:

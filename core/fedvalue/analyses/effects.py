@@ -56,6 +56,7 @@ def _model_evaluation(spec: ModelEvaluation, measured: Measured) -> Analysis:
         tuple(Groups.of((name,), measured.variables) for name in spec.by), calendar,
         cells, () if tiers is None else tiers.names,
         () if tiers is None else tiers.cuts, () if tiers is None else tiers.shares, grid, spec.sites,
+        horizon=spec.model is not None and spec.model.timed and grid is not None and not grid.delayed,
     )  # fmt: skip
 
 

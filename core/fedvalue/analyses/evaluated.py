@@ -20,6 +20,7 @@ from fedvalue.analyses.concordance import Grid, concordance
 from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Series, Stratum
 from fedvalue.analyses.evaluated_cells import Cell, cells, hospitals, tiers
 from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP
+from fedvalue.analyses.horizon import at_horizon, tables
 from fedvalue.analyses.recalibration import recalibration
 from fedvalue.analyses.score import Z95, Noise, Sampling, ratio, refused
 
@@ -48,6 +49,7 @@ class Design:
       tier_shares: shares that they are to hold.
       sites: Ids of the hospitals; empty where they are not told apart.
       grid: Of the time-to-event endpoint; None for none.
+      horizon: True where the predictions are risks by the end of the grid.
     """
 
     label: str
@@ -62,6 +64,7 @@ class Design:
     tier_shares: tuple[float, ...]
     sites: tuple[str, ...]
     grid: Grid | None
+    horizon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,7 @@ def _inside(value: float, sampling: float, privacy: float, unit: str, least: flo
 def _with_concordance(
     strata: list[Stratum], design: Design, grid: Grid, released: NoisySum, terms: Terms
 ) -> list[Stratum]:
-    """Add the concordance index to everybody's stratum, which is made where there is none."""
+    """Add what is told of times to everybody's stratum, which is made where there is none."""
     exits = released["time_exits"]
     shape = (len(design.cuts) + 1, grid.intervals + 1)
     entries = released["time_entries"] if grid.delayed else None
@@ -225,7 +228,16 @@ def _with_concordance(
             refused(EVERYBODY, counted, terms, stated)
             or Stratum(name=EVERYBODY, status="estimated", released=stated)
         ]
-    if found is None or strata[0].status != "estimated":
+    if strata[0].status != "estimated":
         return strata
-    named = {**strata[0].estimates, "concordance index": found}
-    return [strata[0].model_copy(update={"estimates": named}), *strata[1:]]
+    named = {} if found is None else {"concordance index": found}
+    series: dict[str, Series] = {}
+    if design.horizon:
+        offsets = released["time_offsets"]
+        bins = tables(
+            exits.values.reshape(*shape, 2), offsets.values, exits.variance, offsets.variance, design.cuts
+        )
+        told, series = at_horizon(bins, 1.0 if terms.exact else float(terms.min_patients))
+        named |= told
+    more = {"estimates": {**strata[0].estimates, **named}, "series": {**strata[0].series, **series}}
+    return [strata[0].model_copy(update=more), *strata[1:]]

@@ -35,7 +35,7 @@ WEIGHTS = {
     "groups": {"counts": 3, "predicted": 2, "errors": 1, "bins": 5, "offsets": 1},
     "cells": {"counts": 3, "predicted": 3, "squares": 1},
     "sites": {"counts": 3, "predicted": 2},
-    "time": {"exits": 9, "entries": 5},
+    "time": {"exits": 9, "entries": 5, "offsets": 2},
 }
 """Shares of the budget of the blocks that a study has, in proportion."""
 
@@ -59,6 +59,8 @@ class EvaluationOfModel:
       tier_cuts: Public cuts between them. Or:
       tier_shares: Shares of the patients that they are to hold.
       grid: Of the time-to-event endpoint; None without concordance index.
+      horizon: True where the prediction is the risk by the end of that grid, and everybody is followed from
+        its beginning: it is then compared with the observed risk.
       by_site: Whether hospitals are told apart.
       sites: Ids of the sites in the roster's order.
     """
@@ -76,6 +78,7 @@ class EvaluationOfModel:
     grid: Grid | None = None
     by_site: bool = False
     sites: tuple[str, ...] = ()
+    horizon: bool = False
 
     @property
     def label(self) -> str:
@@ -96,7 +99,7 @@ class EvaluationOfModel:
             (EVERYBODY,) if self.calendar is None else (BEFORE, LAST_QUARTER),
             tuple(groups.names for groups in self.by), tuple(groups.by[0] for groups in self.by),
             self.cells.names if self.cells is not None else (), self.tiers, self.tier_cuts, self.tier_shares,
-            self.sites if self.by_site else (), self.grid,
+            self.sites if self.by_site else (), self.grid, self.horizon,
         )  # fmt: skip
 
     def rounds(self) -> tuple[Ask, ...]:
@@ -111,6 +114,8 @@ class EvaluationOfModel:
             sizes["time_exits"] = (2 * cells, 1, WEIGHTS["time"]["exits"])
             if self.grid.delayed:
                 sizes["time_entries"] = (cells, 1, WEIGHTS["time"]["entries"])
+            if self.horizon:
+                sizes["time_offsets"] = (self.bins, 1, WEIGHTS["time"]["offsets"])
         whole = sum(weight for _, _, weight in sizes.values())
         blocks = tuple(
             Block(name, size, Fraction(bound), counting=name.endswith(("counts", "bins", "exits", "entries")))
@@ -145,6 +150,9 @@ class EvaluationOfModel:
             found["time_exits"] = tally.counts(exits, 2 * size, scaling["time_exits"])
             if self.grid.delayed:
                 found["time_entries"] = tally.counts(entries, size, scaling["time_entries"])
+            if self.horizon:
+                inside, scale = np.where(exits >= 0, place, -1), scaling["time_offsets"]
+                found["time_offsets"] = tally.sums(self._offsets(risk, place), inside, self.bins, scale)
         if not self.outcome:
             return found
         outcome = cohort.binary.get(self.outcome)
@@ -152,11 +160,9 @@ class EvaluationOfModel:
         if self.missing == "exclude":
             known &= (status == 0) | (status == 1)
         y = 1.0 * (status == 1)
-        edges = np.array([0.0, *self.cuts, 1.0])
-        middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
         numbers = {
             "predicted": 2 * risk - 1, "errors": 2 * (risk - y) ** 2 - 1, "squares": 2 * risk**2 - 1,
-            "offsets": np.clip((risk - middle[place]) / half[place], -1.0, 1.0),
+            "offsets": self._offsets(risk, place),
         }  # fmt: skip
         for part, (size, _) in self._parts().items():
             members = self._members(part, cohort)
@@ -181,6 +187,12 @@ class EvaluationOfModel:
                     else tally.counts(cell, size * width, scaling[block])
                 )
         return found
+
+    def _offsets(self, risk: Array, place: Ints) -> Array:
+        """Where each prediction lies in its bin, from -1 to 1, shape ``(n,)``."""
+        edges = np.array([0.0, *self.cuts, 1.0])
+        middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+        return np.asarray(np.clip((risk - middle[place]) / half[place], -1.0, 1.0), dtype=np.float64)
 
     def _members(self, part: str, cohort: Cohort) -> list[Ints]:
         """Each patient's group, once for each partition of a part; -1 for none."""

@@ -71,8 +71,8 @@ class Target:
     def intervals(self, cohort: Cohort) -> tuple[Codes, Codes, Codes]:
         """Return first and last interval at risk, -1 where missing, and whether the event fell in the last.
 
-        A patient who leaves inside an interval without the event was not seen through it; on a daily grid
-        the day itself counts, as in `kaplan_meier`.
+        A patient who leaves inside an interval without the event was not seen through it, who leaves on its
+        last day was; on a daily grid the day itself counts, as in `kaplan_meier`.
         """
         none = np.full(cohort.patients, -1, dtype=np.int64)
         found = cohort.survival.get(self.name)
@@ -83,7 +83,9 @@ class Target:
             SurvivalOutcome(found.entry, found.exit, found.event)
         )
         happened = event & (left < k)
-        seen = np.where(happened | ((left < k) & (not self.curves.half)), left, np.minimum(left, k) - 1)
+        ends = np.asarray(self.curves.edges)[np.minimum(left + 1, k)]
+        through = (left < k) & ((found.exit >= ends) | (not self.curves.half))
+        seen = np.where(happened | through, left, np.minimum(left, k) - 1)
         last = np.where(counts & (entered <= seen), seen, -1).astype(np.int64)
         return entered.astype(np.int64), last, np.where(last >= 0, happened, -1).astype(np.int64)
 

@@ -18,6 +18,7 @@ from fedvalue.payment.cli_history import AsJson, Day, Standards, Words, today
 from fedvalue.payment.deciding import decide as decide_on
 from fedvalue.payment.deciding import looks_of
 from fedvalue.payment.decision import load_decision
+from fedvalue.payment.held_signature import read_signed, signature_file, signed
 from fedvalue.payment.replay import replay as make_again
 from fedvalue.study.keys import load_key, make_key
 
@@ -51,6 +52,14 @@ def decide(
         str | None, typer.Option(help="Public key (64 hex digits) that must have signed the evidence.")
     ] = None,
     held_file: HeldFile = None,
+    payer_key: Annotated[
+        str | None,
+        typer.Option(help="Public key (64 hex digits) that must have signed the payer's own figures."),
+    ] = None,
+    unsigned: Annotated[
+        bool,
+        typer.Option("--unsafe-unsigned-held", help="Take figures that nobody has signed."),
+    ] = False,
     after: Annotated[
         Path | None,
         typer.Option(help="Rule D5: the decision of the look before this one; its looks count along."),
@@ -77,7 +86,9 @@ def decide(
     signer = None if key is None else _signer(key)
     file = standard_file.read(name, standards)
     proposals.check_approvals(file)
-    statement = None if held_file is None else held.read(held_file)
+    statement = (
+        None if held_file is None else read_signed(held_file, public_key=payer_key, unsafe_unsigned=unsigned)
+    )
     looks = () if after is None else looks_of(load_decision(after), file)
     decision = decide_on(
         package, file, today(on), key=signer, coordinator_key=coordinator, held=statement, looks=looks
@@ -206,6 +217,28 @@ def replay(
         typer.echo(f"一致：{again.decision_id} 为{outcome}，逐位相同")
         return
     typer.echo(f"same: {again.decision_id} is {again.outcome.replace('_', ' ')}, bit for bit")
+
+
+@app.command("sign-held")
+def sign_held(
+    figures: Annotated[Path, typer.Argument(help="The payer's own exact figures, YAML.", show_default=False)],
+    key: Annotated[Path, typer.Option(help="The payer's Ed25519 key.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Who signs.", show_default=False)],
+) -> None:
+    """Sign figures that were written by hand; `fedvalue site held` signs those of a payer's own records.
+
+    The signature goes beside the file, .sig. `payment decide --held` reads no figures without it.
+
+    Example: fedvalue payment sign-held held.yaml --key payer.pem --name "Insurance bureau"
+    """
+    raw = documents.read_bytes(figures, PaymentError)
+    held.parse(raw, where=str(figures))
+    place = signature_file(figures)
+    try:
+        place.write_bytes(signed(raw, load_key(key), name))
+    except OSError as error:
+        raise OutputError(f"the signature cannot be written: {error.strerror}", where=str(place)) from error
+    typer.echo(f"wrote {place}")
 
 
 app.command("history")(cli_history.history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fedvalue.planning.measured import measured_in_words
 from fedvalue.planning.plan import Plan, shares_of
 from fedvalue.planning.words import preview
 from fedvalue.study.questions.chinese import diagnostics_in_chinese, duration, in_chinese
@@ -39,6 +40,7 @@ def page_in_chinese(study: Study, plan: Plan) -> str:
         "",
         "问什么",
         *(f"  {n}. {sentence}" for n, sentence in enumerate(analyses_in_chinese(study), start=1)),
+        *(f"  {sentence}" for sentence in measured_in_words(study, "zh")),
         "",
         "问谁",
         *(f"  {line}" for line in _cohort(study)),

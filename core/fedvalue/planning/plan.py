@@ -31,7 +31,7 @@ from fedvalue.planning.planned import (
 from fedvalue.privacy import accounting, sampled
 from fedvalue.privacy.accounting import NOTHING, Price
 from fedvalue.privacy.quantise import ring_fits
-from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, scales
+from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, require_exact_sum, scales
 from fedvalue.secure_sum.thresholds import Thresholds
 from fedvalue.study.approval import CLEAR_SUM, NO_NOISE
 from fedvalue.study.file import digest
@@ -275,7 +275,7 @@ def _release(
     k = study.privacy.max_sites_per_patient.value
     drawn = parts[0].ask.drawn
     if drawn is not None and drawn.local:
-        return _local_release(label, parts, blocks, drawn, k, limits, exact)
+        return _local_release(label, parts, blocks, drawn, study, limits, exact)
     if exact:
         gammas = tuple(EXACT_GAMMA for _ in blocks)
         squared = sum(int(EXACT_GAMMA**2 * b.bound_squared) for b in blocks)
@@ -284,6 +284,8 @@ def _release(
         planned = scales(blocks, honest_shares=limits.honest_shares, sites_per_patient=k)
         if planned.rho_units() > sum(b.rho_units for b in blocks):
             raise PrivacyError("the scales cost more than the plan gives them", where=label)
+        for block, gamma in zip(blocks, planned.gammas, strict=True):
+            require_exact_sum(block, gamma, study.privacy.patient_cap)
     ring_fits(
         patient_cap=study.privacy.patient_cap,
         bound_squared=planned.charged_bound_squared,
@@ -294,15 +296,17 @@ def _release(
 
 
 def _local_release(
-    label: str, parts: tuple[Part, ...], blocks: tuple[Block, ...], drawn: Drawn, k: int, limits: Thresholds,
-    exact: bool,
+    label: str, parts: tuple[Part, ...], blocks: tuple[Block, ...], drawn: Drawn, study: Study,
+    limits: Thresholds, exact: bool,
 ) -> PlannedRelease:  # fmt: skip
     """A sum of where local steps led: the bound and its price are those of one step at one site."""
+    k = study.privacy.max_sites_per_patient.value
     if exact:
         step, squared = EXACT_GAMMA, sum(int(EXACT_GAMMA**2 * b.bound_squared) for b in blocks)
     else:
         one = scales(blocks, honest_shares=1, sites_per_patient=1)
         step, squared = one.gammas[0], one.patient_bound_squared
+        require_exact_sum(blocks[0], step, study.privacy.patient_cap)
     planned = Scales((UPDATE_GAMMA,) * len(blocks), squared, squared, 1)
     if LARGEST_UPDATE * UPDATE_GAMMA * limits.sites >= 2**63:
         raise PrivacyError("the updates of so many sites could wrap around the ring", where=label)

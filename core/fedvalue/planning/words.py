@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fedvalue.planning.measured import measured_in_words
 from fedvalue.planning.plan import Plan, PlannedRelease, shares_of
 from fedvalue.planning.promises import Adversary, Promise, three_promises
 from fedvalue.privacy import accounting
@@ -51,6 +52,7 @@ def preview(study: Study, plan: Plan, *, clear_sum: bool = False) -> dict[str, A
         "governance_missing": list(study.governance.missing()),
         "cohort": cohort_in_words(study),
         "analyses": analyses_in_words(study),
+        "measured": measured_in_words(study),
         "payments": [f"{p.standard} ({p.mechanism}), decided by {p.uses}" for p in study.payments],
         "releases": [
             {"label": release.label, "numbers": release.dimension, "blocks": _blocks(release, limits.sites)}
@@ -140,6 +142,7 @@ def in_words(study: Study, plan: Plan, *, clear_sum: bool = False) -> str:
         "",
         "What is asked",
         *(f"  {n}. {sentence}" for n, sentence in enumerate(facts["analyses"], start=1)),
+        *(f"  {sentence}" for sentence in facts["measured"]),
         "",
         "Of whom",
         *(f"  {sentence}" for sentence in cohort_in_words(study)),

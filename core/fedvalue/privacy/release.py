@@ -21,6 +21,9 @@ RHO_UNIT = Fraction(1, 2**40)
 FLOAT_ROOM = 1 + Fraction(1, 2**20)
 """By how much a clipped row may be too long in float64."""
 
+SUM_BLOCK = 528
+"""B: rows that a site adds in float64 by themselves, before their sum joins the total of a summed block."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -117,7 +120,7 @@ def patient_bound_squared(block: Block, gamma: Fraction) -> int:
 
     ``floor((gamma c)^2)`` where each patient's row is rounded by itself. Where the site rounds its sum once,
     ``(gamma c (1 + 2^-20) + 2 sqrt(d))^2``, rounded up: each coordinate of either sum is at most 1/2 off by
-    rounding and 1/2 by float64 additions (our derivation; the site checks the latter before it adds).
+    rounding and 1/2 by float64 additions (our derivation; `require_exact_sum` has the latter).
 
     Raises:
       PrivacyError: c of a summed block is not rational.
@@ -128,6 +131,31 @@ def patient_bound_squared(block: Block, gamma: Fraction) -> int:
     reach = gamma * _root(block) * FLOAT_ROOM + _rounding(block)
     squared = reach**2
     return -(-squared.numerator // squared.denominator)
+
+
+def require_exact_sum(block: Block, gamma: Fraction, patient_cap: int) -> None:
+    """Check ``gamma c N (B + N/B) 2^-53 <= 1/2``: the order of a sum moves no coordinate by half a unit.
+
+    Inside a block of B rows a coordinate is added at most B times and block sums are added at most N/B + 1
+    times; each addition loses at most 2^-53 of what all rows add up to, which is at most ``c N``.
+
+    Args:
+      block: A block whose rows a site adds in float64; any other passes.
+      gamma: Its scale.
+      patient_cap: N, the public cap on patients. Never a count of patients: this refusal is seen outside.
+
+    Raises:
+      PrivacyError: it could; or c is not rational.
+    """
+    if not block.summed:
+        return
+    error = gamma * _root(block) * patient_cap * (SUM_BLOCK + Fraction(patient_cap, SUM_BLOCK)) / 2**53
+    if error > Fraction(1, 2):
+        raise PrivacyError(
+            f"sums of {patient_cap:,} patients may be {float(error):.2g} units off; half a unit is covered",
+            where=block.name,
+            do="lower patient_cap or the budget of the analysis",
+        )
 
 
 def _summed_gamma(block: Block, reach: int, grain: int) -> Fraction:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fedvalue.study.index import Index, Lines
+from fedvalue.study.measurements import MeasuredValue, SensorValue
 from fedvalue.study.model import Code, Duration, Level, Line, Name, Part, Window
 from fedvalue.study.sources import GRADES, RecordCount, WorstGrade, day_number
 
@@ -136,6 +137,8 @@ class Variable(Part):
       first_day: The first day, from the index day, with a record of some kind; unknown where there is none.
         The start of an exposure.
       grade: The worst grade of adverse events; ``levels`` are then `GRADES`, in order.
+      measurement: One value of what was measured in a window; unknown without one.
+      sensor: What a continuous glucose sensor shows over a window; unknown where it was not worn enough.
       calendar: ``index``: the calendar day of the index day, if it lies ``between``; it takes no clip.
       between: First and last calendar day, both included, for ``calendar``.
       merge_into: Level to the coarser level that a small group joins, such as a variant to its gene; a
@@ -153,6 +156,8 @@ class Variable(Part):
     count: RecordCount | None = Field(default=None, exclude_if=_absent)
     first_day: RecordCount | None = Field(default=None, exclude_if=_absent)
     grade: WorstGrade | None = Field(default=None, exclude_if=_absent)
+    measurement: MeasuredValue | None = Field(default=None, exclude_if=_absent)
+    sensor: SensorValue | None = Field(default=None, exclude_if=_absent)
     calendar: Literal["index"] | None = Field(default=None, exclude_if=_absent)
     between: tuple[date, date] | None = Field(default=None, strict=False, exclude_if=_absent)
     merge_into: dict[Level, Level] = Field(default={}, exclude_if=_absent)
@@ -207,13 +212,18 @@ class Variable(Part):
             self.count,
             self.first_day,
             self.grade,
+            self.measurement,
+            self.sensor,
             self.calendar,
         )
         if sum(source is not None for source in sources) != 1:
             raise ValueError(
                 "a variable has exactly one source: variant, variants, person, claims, count, first_day, "
-                "grade, calendar"
+                "grade, measurement, sensor, calendar"
             )
+        for read in (self.measurement, self.sensor):
+            if read is not None and (self.clip is None or self.unit != read.unit):
+                raise ValueError(f"this is a number: it takes a clip and unit = {read.unit!r}")
         if self.first_day is not None and self.unit != "days":
             raise ValueError("first_day is a number of days: it takes a clip and unit = 'days'")
         head = (*(v.level for v in self.variants), OTHER_VARIANT, NOT_TESTED)

@@ -8,12 +8,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fedvalue.study.index import Lines
+from fedvalue.study.measurements import Target
 from fedvalue.study.model import Code, Duration, Name, Part, duration_days
 
 _BEST_BY = re.compile(r"best by day ([0-9]{1,5})")
 _STATUS_AT = re.compile(r"status at day ([0-9]{1,5}) within ([0-9]{1,5}) days")
 MAX_INTERVALS = 4000
 """Most intervals of a time grid; a daily grid over ten years fits."""
+
+
+DISCONTINUATION = "discontinuation"
+OF_THERAPY = (DISCONTINUATION, "new_treatment")
+"""Events that starts of drugs can tell."""
 
 
 def _absent(value: object) -> bool:
@@ -26,7 +33,8 @@ class Binary(Part):
 
     Attributes:
       source: ``response`` reads the response assessments; ``person`` a 0/1 column of the patients table;
-        ``readmission`` whether the first stay in hospital was followed by another one.
+        ``readmission`` whether the first stay in hospital was followed by another one; ``targets`` whether
+        what was measured keeps to limits.
       method: Who assessed: methods are never pooled without saying so.
       what: ``best by day 183`` (best assessment up to that day), or ``status at day 183 within 28 days``.
       success: Assessment codes that count as the outcome.
@@ -34,12 +42,13 @@ class Binary(Part):
       within_days: For ``readmission``: days after discharge in which a stay counts. A stay that begins on
         the day of discharge, or before it, is a transfer and belongs to the same stay.
       planned: For ``readmission``: codes of planned stays, such as chemotherapy cycles; they do not count.
+      targets: For ``targets``: the limits, all of which have to be kept.
       missing: ``non_response`` counts a missing outcome as failure (conservative); ``exclude`` leaves it out.
         Death before the day is a failure under both.
     """
 
     kind: Literal["binary"]
-    source: Literal["response", "person", "readmission"] = "response"
+    source: Literal["response", "person", "readmission", "targets"] = "response"
     method: Literal["recist", "clinician", "report_text"] | None = None
     what: str | None = None
     success: tuple[Literal["CR", "PR", "SD", "PD"], ...] = Field(
@@ -48,6 +57,7 @@ class Binary(Part):
     column: Name | None = None
     within_days: int | None = Field(default=None, ge=1, le=365, exclude_if=_absent)
     planned: tuple[Code, ...] = Field(default=(), strict=False, exclude_if=_absent)
+    targets: tuple[Target, ...] = Field(default=(), strict=False, max_length=10, exclude_if=_absent)
     missing: Literal["non_response", "exclude"] = "non_response"
 
     @model_validator(mode="after")
@@ -61,6 +71,12 @@ class Binary(Part):
                 raise ValueError("source = 'readmission' takes no method, what or column")
             if self.missing != "exclude":
                 raise ValueError("who was never in hospital cannot return to it: missing = 'exclude'")
+            return self
+        if (self.source == "targets") != bool(self.targets):
+            raise ValueError("source = 'targets' takes targets, and nothing else does")
+        if self.source == "targets":
+            if self.column is not None or self.method is not None or self.what is not None:
+                raise ValueError("source = 'targets' takes no method, what or column")
             return self
         if self.source == "person":
             if self.column is None or self.method is not None or self.what is not None:
@@ -102,6 +118,10 @@ class TimeToEvent(Part):
         counts only from the day of the genomic report (left truncation). Left out, it is the latter when a
         variant defines a group of the analysis, else the former.
       events: Event kinds of the events table that end the time; the first one counts.
+      therapy: How starts of drugs become lines of therapy. With it ``discontinuation`` is the last drug of
+      the
+        line that begins on the index day, if the line is over: another one began, or the patient was followed
+        for longer than ``gap`` without a drug; ``new_treatment`` is the day on which the next line began.
       until: Length of follow-up that is looked at.
       grid: Width of one interval of the grid.
     """
@@ -112,8 +132,15 @@ class TimeToEvent(Part):
     events: tuple[Literal["death", "progression", "relapse", "new_treatment", "discontinuation"], ...] = (
         Field(strict=False, min_length=1)
     )
+    therapy: Lines | None = Field(default=None, exclude_if=_absent)
     until: Duration
     grid: Duration
+
+    @model_validator(mode="after")
+    def _therapy_of_use(self) -> Self:
+        if self.therapy is not None and not set(self.events) & set(OF_THERAPY):
+            raise ValueError(f"therapy tells {' and '.join(OF_THERAPY)}: name one of them in events")
+        return self
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Self:

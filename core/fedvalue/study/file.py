@@ -14,6 +14,7 @@ import rfc8785
 from pydantic import ValidationError
 
 from fedvalue.errors import StudyInvalid
+from fedvalue.study.code_lists import expanded
 from fedvalue.study.schema import Study
 from fedvalue.study.toml import parse_toml, problems
 
@@ -54,6 +55,7 @@ def parse(raw: bytes, *, where: str) -> Study:
         what="the study",
         where=where,
         do="see docs/study-file.md for every key and its values",
+        prepare=expanded,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from fedvalue.study.cohort import Cohort, Variable
 from fedvalue.study.diagnostics import Diagnostics, absent
-from fedvalue.study.endpoints import Endpoint
+from fedvalue.study.endpoints import Endpoint, TimeToEvent
 from fedvalue.study.governance import Governance
 from fedvalue.study.model import Line, Name, Part, StudyId
 from fedvalue.study.payments import Payment, Use
@@ -163,6 +163,17 @@ class Study(Part):
                 question.require_cohort(self.cohort)
             except ValueError as error:
                 raise ValueError(f"analyses[{position}].{error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _therapy_begins(self) -> Self:
+        for name, endpoint in self.endpoints.items():
+            therapy = endpoint.therapy if isinstance(endpoint, TimeToEvent) else None
+            if therapy is not None and self.cohort.index.first not in ("drug", "line"):
+                raise ValueError(
+                    f"endpoints.{name}.therapy: a line of therapy has to begin on the index day: "
+                    "index = { first = 'drug' } or { first = 'line' }"
+                )
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,8 +47,11 @@ def parse_toml(
     where: str,
     do: str,
     lines: bool = False,
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> M:
     """Read the bytes of a TOML file as ``model``; ``where`` names them.
+
+    ``prepare`` puts what the file abbreviates in place first, and raises ValueError where it cannot.
 
     Raises:
       FedValueError: as in `load_toml`.
@@ -59,6 +63,10 @@ def parse_toml(
         raise failure(
             f"{what} is not a TOML file: {error}", where=where, do="mend the line that is named"
         ) from error
+    try:
+        document = document if prepare is None else prepare(document)
+    except ValueError as error:
+        raise failure(f"{what} is not valid: {error}", where=where, do=do) from None
     try:
         return model.model_validate(document)
     except ValidationError as error:

@@ -16,6 +16,28 @@ class Vocabulary:
         self._folder = folder
         self._below: dict[int, list[int]] | None = None
         self._codes: dict[int, str] = {}
+        self._numbers: dict[tuple[str, str], list[int]] | None = None
+
+    def concepts(self, code: str, system: str) -> Sequence[int]:
+        """Return the ids of the concepts that have a code in a vocabulary such as ``ICD10CM``.
+
+        Raises:
+          StudyInvalid: the folder is no vocabulary, or it does not hold the code.
+        """
+        if self._numbers is None:
+            self._numbers = {}
+            for number, own, its in _rows(
+                self._folder, "CONCEPT.csv", "concept_id", "concept_code", "vocabulary_id"
+            ):
+                self._numbers.setdefault((its, own), []).append(int(number))
+        found = self._numbers.get((system, code))
+        if found is None:
+            raise StudyInvalid(
+                f"the vocabulary has no {system} {code}",
+                where=str(self._folder),
+                do="download the vocabulary that the list is of",
+            )
+        return found
 
     def descendants(self, concept: int) -> Sequence[str]:
         """Return the codes of the concepts below ``concept``, itself among them, in the order of their ids.

@@ -108,6 +108,33 @@ def cohort(
     typer.echo(circe.to_toml(circe.cohort_of(text, below)), nl=False)
 
 
+@study_app.command()
+def codes(
+    file: Annotated[Path, typer.Argument(help="CSV, or one code a line.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Of the list in the study.", show_default=False)],
+    column: Annotated[
+        str | None, typer.Option(help="Column of the codes; without it the first cell of every line.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="With the codes below each, of this vocabulary, such as ICD10CM.")
+    ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with CONCEPT.csv and CONCEPT_ANCESTOR.csv; without it a wildcard says ICD and ATC."
+        ),
+    ] = None,
+) -> None:
+    """Print a list of codes as the codes table of a study file, to be meant there by its name.
+
+    Example: fedvalue study codes egfr.csv --name tki --column atc --system ATC
+    """
+    from fedvalue.study.code_lists import list_from, to_toml
+
+    looked_up = None if vocabulary is None else Vocabulary(vocabulary)
+    typer.echo(to_toml(name, list_from(file, column=column, vocabulary=looked_up, system=system)), nl=False)
+
+
 def _roster(path: Path, authority: Path | None, revocations: Path | None) -> Roster:
     if (authority is None) != (revocations is None):
         raise StudyInvalid("--authority and --revocations go together", where="command line")

@@ -180,12 +180,12 @@ class Machines:
             return {}
         return found
 
-    def study_command(self, study: Path, out: Path, *more: str) -> list[str]:
-        """Return the words with which the coordinator's people run a study here."""
+    def study_command(self, study: Path, out: Path, *more: str, roster: Path | None = None) -> list[str]:
+        """Return the words with which the coordinator's people run a study here; by default over all."""
         papers = self.papers
         words: list[str | Path] = [
-            "fedvalue", "study", "run", study, "--roster", papers.roster, "--authority", papers.authority,
-            "--revocations", papers.revocations, "--out", out, "--federation", papers.office,
+            "fedvalue", "study", "run", study, "--roster", roster or papers.roster,
+            "--authority", papers.authority, "--revocations", papers.revocations, "--out", out, "--federation", papers.office,
             "--connection", CONNECTION, *(("--sessions", self.ports) if self.streams else ()), *more,
         ]  # fmt: skip
         return [str(word) for word in words]

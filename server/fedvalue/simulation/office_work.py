@@ -92,7 +92,9 @@ def told(*words: str | Path) -> dict[str, Any]:
     return found
 
 
-def make_papers(folder: Path, sites: Sequence[str], host: str, port: int, said: Said) -> Papers:
+def make_papers(
+    folder: Path, sites: Sequence[str], host: str, port: int, said: Said, *, admits_sampled: bool = False
+) -> Papers:
     """Make an authority, a coordinator's office and the homes of hospitals, and let everybody join.
 
     Args:
@@ -101,6 +103,7 @@ def make_papers(folder: Path, sites: Sequence[str], host: str, port: int, said: 
       host: Name or address under which sites reach the coordinator.
       port: Of the SuperLink.
       said: Told of each step.
+      admits_sampled: Open ledgers that bear trainings which draw patients by chance.
 
     Raises:
       FederationError: a step failed.
@@ -112,7 +115,8 @@ def make_papers(folder: Path, sites: Sequence[str], host: str, port: int, said: 
     office = told("federation", "init", folder / OFFICE, "--name", NAME, "--host", host, "--port", str(port))
     said("coordinator: TLS root, server certificate, key of evidence (fedvalue federation init)")
     papers = Papers(folder, tuple(sites), tuple(office["superlink"].split()))
-    digits = {site: _join(papers, site, fingerprint) for site in sites}
+    more = ("--admits-sampled",) if admits_sampled else ()
+    digits = {site: _join(papers, site, fingerprint, *more) for site in sites}
     said(f"{len(digits)} hospitals joined: keys made at home, tokens used, certificates issued (site enrol)")
     for site in sites:
         for other in sites:
@@ -123,22 +127,13 @@ def make_papers(folder: Path, sites: Sequence[str], host: str, port: int, said: 
     return papers
 
 
-def _join(papers: Papers, site: str, fingerprint: str) -> str:
+def _join(papers: Papers, site: str, fingerprint: str, *more: str) -> str:
     """Let one hospital join, and return the digits of its key."""
     home, post = papers.home(site), papers.folder / POST
     command(
-        "site",
-        "init",
-        home,
-        "--site",
-        site,
-        "--entity",
-        site,
-        "--epsilon",
-        LIFETIME_EPSILON,
-        "--profile",
-        "none",
-    )
+        "site", "init", home, "--site", site, "--entity", site, "--epsilon", LIFETIME_EPSILON,
+        "--profile", "none", *more,
+    )  # fmt: skip
     token = post / f"{site}.token.json"
     command("federation", "add-site", papers.office, site, "--out", token)
     joining = told("site", "enrol", home, token, "--out", post)
@@ -163,13 +158,31 @@ def load_all(papers: Papers, hospitals: Path) -> None:
         command("site", "load", papers.home(site), "--from", raw, "--mapping", raw / "map.toml")
 
 
-def approve_all(papers: Papers, study: Path) -> None:
+def sign_roster(papers: Papers, sites: Sequence[str], out: Path) -> None:
+    """Let the authority sign a roster of some of its hospitals.
+
+    Raises:
+      FederationError: it cannot be signed.
+    """
+    chosen = [word for site in sites for word in ("--site", site)]
+    command("authority", "sign-roster", papers.folder / AUTHORITY, "--out", out, *chosen)
+
+
+def approve_all(
+    papers: Papers, study: Path, *, roster: Path | None = None, sites: Sequence[str] = ()
+) -> None:
     """Sign a study with a key of its author's, and let each hospital's officer look at it and approve it.
+
+    Args:
+      papers: Who takes part.
+      study: The study file.
+      roster: Whom it is asked of; None takes everybody.
+      sites: Who approves; empty for all.
 
     Raises:
       FederationError: somebody refused.
     """
     command("study", "sign", study, "--key", papers.folder / "author" / "author.pem")
-    for site in papers.sites:
-        command("site", "check", papers.home(site), study, "--roster", papers.roster)
-        command("site", "approve", papers.home(site), study, "--roster", papers.roster)
+    for site in sites or papers.sites:
+        for word in ("check", "approve"):
+            command("site", word, papers.home(site), study, "--roster", roster or papers.roster)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,50 +63,48 @@ class Finished:
     steps: Steps
 
 
-def run_processes(
-    out: Path,
-    tell: Callable[[str], None],
+@contextmanager
+def running(
+    folder: Path,
+    studies: Mapping[str, bytes],
+    steps: Steps,
     *,
     world: World | None = None,
-    study: bytes | None = None,
     seed: int = 1,
+    admits_sampled: bool = False,
     extra: Mapping[str, str] | None = None,
     flwr: str = "flwr",
-) -> Finished:
-    """Make a federation from nothing, run one study with private sums, verify it, and end every process.
+) -> Iterator[Machines]:
+    """Make a federation whose sites approve studies, and run it; every process ends with the block.
 
     Args:
-      out: Folder for everything; an earlier federation there is replaced.
-      tell: Gets one line for each step, with the seconds since the beginning.
+      folder: An empty folder for everything.
+      studies: Name to study file; each is signed and approved, and lies in ``study/NAME.toml`` then.
+      steps: Told of each step.
       world: The made-up hospitals; None takes three.
-      study: The study file; None takes the packaged one for three sites.
       seed: Of the hospitals' records; keys and noise nobody can repeat.
+      admits_sampled: Open ledgers that bear trainings which draw patients by chance.
       extra: Variables that every process gets.
       flwr: Flower's command, for the registration of SuperNodes.
 
-    Returns:
-      Its evidence and what it cost.
-
     Raises:
       FederationError: a step failed, or a process is left.
-      OutputError: the folder cannot be written, or holds something else.
     """
-    steps = Steps(tell)
-    folder = fresh_folder(out, made=MADE).resolve()
     chosen = world or three_sites_world()
     make_hospitals(chosen, folder / "hospitals", np.random.default_rng(seed))
     sites = [hospital.id for hospital in chosen.hospitals]
     steps(f"made up the records of {', '.join(sites)}")
     (port,) = free_ports(1)
-    papers = office_work.make_papers(folder, sites, HOST, port, steps)
+    papers = office_work.make_papers(folder, sites, HOST, port, steps, admits_sampled=admits_sampled)
     with Machines(papers, extra or {}, flwr) as machines:
         machines.begin_superlink()  # it starts while the hospitals load
         office_work.load_all(papers, folder / "hospitals")
         steps("hospitals loaded their tables (site load)")
-        file = folder / "study" / "study.toml"
-        file.parent.mkdir()
-        file.write_bytes(study or three_sites_study())
-        office_work.approve_all(papers, file)
+        (folder / "study").mkdir()
+        for name, text in studies.items():
+            file = folder / "study" / f"{name}.toml"
+            file.write_bytes(text)
+            office_work.approve_all(papers, file)
         steps(
             "the study is signed; officers looked at it and approved (study sign, site check, site approve)"
         )
@@ -116,12 +115,45 @@ def run_processes(
         machines.start_sites()
         machines.wait_for_sites()
         steps(f"{len(sites)} sites run: node, SuperNode and worker each (site serve)")
-        machines.run(*machines.study_command(file, folder / "results"), seconds=RUN_SECONDS)
-        steps("study answered with private sums, over streams that the sites dialed (study run)")
+        yield machines
     if machines.tree.left():
         raise FederationError(f"processes are left: {machines.tree.left()}", where="demo --processes")
     steps("every process ended")
+
+
+def run_processes(out: Path, tell: Callable[[str], None], *, seed: int = 1) -> Finished:
+    """Make three hospitals from nothing, run one study with private sums, verify it, and end every process.
+
+    Args:
+      out: Folder for everything; an earlier federation there is replaced.
+      tell: Gets one line for each step, with the seconds since the beginning.
+      seed: Of the hospitals' records; keys and noise nobody can repeat.
+
+    Returns:
+      Its evidence and what it cost.
+
+    Raises:
+      FederationError: a step failed, or a process is left.
+      OutputError: the folder cannot be written, or holds something else.
+    """
+    steps = Steps(tell)
+    folder = fresh_folder(out, made=MADE).resolve()
+    with running(folder, {"study": three_sites_study()}, steps, seed=seed) as machines:
+        study = folder / "study" / "study.toml"
+        machines.run(*machines.study_command(study, folder / "results"), seconds=RUN_SECONDS)
+        steps("study answered with private sums, over streams that the sites dialed (study run)")
     office_work.command("evidence", "verify", folder / "results" / "evidence.json")
-    charges = {site: len(office_work.told("site", "ledger", papers.home(site))["debits"]) for site in sites}
-    steps(f"evidence verified; every ledger was charged {max(charges.values())} release (evidence verify)")
-    return Finished(sealing.load(folder / "results" / "evidence.json"), charges, steps)
+    charged = charges(machines.papers)
+    steps(f"evidence verified; every ledger was charged {max(charged.values())} release (evidence verify)")
+    return Finished(sealing.load(folder / "results" / "evidence.json"), charged, steps)
+
+
+def charges(papers: office_work.Papers) -> dict[str, int]:
+    """Return how many releases each site's ledger was charged for.
+
+    Raises:
+      FederationError: a ledger cannot be read.
+    """
+    return {
+        site: len(office_work.told("site", "ledger", papers.home(site))["debits"]) for site in papers.sites
+    }

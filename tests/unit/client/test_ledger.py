@@ -18,8 +18,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fedvalue.client.governance.durable import connect
+from fedvalue.client.governance.entries import Debit
 from fedvalue.client.governance.ledger import Ledger, Receipt
-from fedvalue.errors import AttemptTaken, BudgetSpent, LedgerBroken, LedgerError
+from fedvalue.errors import AttemptTaken, BudgetSpent, LedgerBroken, LedgerError, PrivacyError
+from fedvalue.privacy import sampled
 from fedvalue.privacy.accounting import NOTHING, ORDERS, Budget, Price
 from tests.ledger_cases import BUDGET, STUDY, WHOLE, ask
 
@@ -278,3 +280,47 @@ def test_a_closed_ledger_answers_nothing(ledger: Ledger) -> None:
     ledger.close()
     with pytest.raises(LedgerError, match="cannot be used"):
         ledger.spent()
+
+
+# ---- patients who are drawn by chance --------------------------------------------------------------
+
+
+def drawn(price: Price | None = None) -> Debit:
+    """A round into which each patient comes with probability 1/4; at rate 1 it would cost 2^34 units."""
+    plain = ask(2**34)
+    z2 = sampled.multiplier_squared(plain.bound_squared, honest_shares=1)
+    curve = sampled.curve(z2, Fraction(1, 4)) if price is None else price
+    return replace(plain, price=curve, rate=Fraction(1, 4))
+
+
+def test_a_ledger_that_was_not_opened_for_it_refuses_a_sampled_round_and_writes_nothing(
+    ledger: Ledger,
+) -> None:
+    before = ledger.head
+    with pytest.raises(PrivacyError, match="admits no sampled release"):
+        ledger.debit(drawn())
+    assert ledger.head == before
+    assert ledger.spent() == NOTHING
+
+
+def test_a_ledger_that_was_opened_for_it_bears_a_sampled_round_that_is_cheaper_than_a_plain_one(
+    path: Path, site_key: Ed25519PrivateKey, clock: Clock
+) -> None:
+    budget = Budget(1.0, 1e-6, admits_sampled=True)
+    with Ledger.create(path, budget, site_key, clock) as made:
+        made.debit(drawn())
+        after = made.spent()
+        assert after == drawn().price
+        assert all(a < b for a, b in zip(after.units, ask(2**34).price.units, strict=True))
+        assert made.entries()[-1].body["rate"] == "1/4"
+    # what it bears is for life, and in the file
+    with pytest.raises(LedgerError):
+        Ledger.open(path, site_key, clock, budget=BUDGET)
+
+
+def test_a_sampled_round_that_charges_less_than_its_curve_at_one_order_is_no_debit() -> None:
+    units = drawn().price.units
+    for cheap in (Price((*units[:-1], units[-1] - 1)), Price((units[0] - 1, *units[1:])), NOTHING):
+        with pytest.raises(LedgerError, match="less than the sampled release costs"):
+            drawn(cheap)
+    drawn(ask(2**34).price)  # what everybody's presence costs is more, and may be charged

@@ -16,7 +16,7 @@ from fedvalue.quiet import quiet_environment
 from proofs.compose_run import load
 from proofs.images import DockerfileError, Stage, let_in, read
 
-IMAGES = ("site", "coordinator")
+IMAGES = ("site", "site-training", "coordinator")
 PROGRAMS = {"python", "nginx", "wget"}  # those of base images; every other one is a console script
 OFFICIAL = re.compile(r"(python|nginx):[0-9][a-z0-9.-]*")
 BESIDE = re.compile(r"(\./|\$\{[A-Z_]+:-\./)")
@@ -117,10 +117,23 @@ def test_nothing_is_fetched_but_wheels_and_what_is_installed_comes_from_them_alo
     stages: dict[str, tuple[Stage, ...]], name: str
 ) -> None:
     ran = [one.rest for stage in stages[name] for one in stage.instructions if one.word == "RUN"]
-    assert ran[0] == "sh docker/wheels.sh /wheels"
+    assert ran[0] == "sh docker/wheels.sh /wheels" + " train" * (name == "site-training")
     assert "--no-index -f /wheels" in ran[1]
     for line in ran:
         assert not re.search(r"https?:|\bcurl\b|\bwget\b|\bgit\b|apt|--trusted[-]host|--index[-]url", line)
+
+
+def test_the_image_for_trainings_is_the_sites_with_one_extra(docker: Path) -> None:
+    plain, training = (
+        (docker / f"{name}.Dockerfile").read_text(encoding="utf-8").splitlines()
+        for name in ("site", "site-training")
+    )
+    apart = [(a, b) for a, b in zip(plain, training, strict=True) if a != b and not b.startswith("#")]
+    assert [(a.strip(), b.strip()) for a, b in apart] == [
+        ("RUN sh docker/wheels.sh /wheels", "RUN sh docker/wheels.sh /wheels train"),
+        ("install --no-index -f /wheels fedvalue", "install --no-index -f /wheels fedvalue[train]"),
+    ]
+    assert "Provides-Extra: train" in importlib.metadata.metadata("fedvalue").as_string()
 
 
 @pytest.mark.parametrize("name", IMAGES)

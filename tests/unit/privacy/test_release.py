@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvalue.errors import PrivacyError
-from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, cost_units, scales
+from fedvalue.privacy.release import LOG2_SCALE, Block, Scales, cost_units, require_exact_sum, scales
 
 CALM = settings(deadline=None)
 """A shared machine may stall for longer than any deadline."""
@@ -107,3 +107,15 @@ def test_no_price_counts_on_less_than_one_share(shares: int) -> None:
     planned = scales((block(2**39),), honest_shares=1, sites_per_patient=1)
     with pytest.raises(PrivacyError, match="at least one share"):
         planned.rho_units(shares)
+
+
+def test_the_room_for_the_order_of_a_float64_sum_is_half_a_unit_at_the_public_cap() -> None:
+    # c = 2, N = 528,000 patients in 1,000 blocks of 528: gamma x 2 x 528,000 x (528 + 1000) <= 2^52
+    most = Fraction(2**52, 2 * 528_000 * 1528)
+    added = Block("gradient", 10, Fraction(4), counting=False, summed=True)
+    require_exact_sum(added, most, 528_000)
+    with pytest.raises(PrivacyError, match="half a unit") as refused:
+        require_exact_sum(added, most, 528_001)
+    assert (refused.value.where, "patient_cap" in str(refused.value)) == ("gradient", True)
+    # rows that are rounded one by one are added as integers, which lose nothing
+    require_exact_sum(block(1, counting=False), most, 10**9)

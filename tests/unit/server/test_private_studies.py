@@ -13,6 +13,9 @@ from flwr.app import Context, Message
 
 from fedvalue.client.app import make_app
 from fedvalue.client.governance.approvals import approved, withdraw
+from fedvalue.client.places import RECORDS
+from fedvalue.client.records.server_changes import move_store
+from fedvalue.client.records.store import MODEST
 from fedvalue.errors import PolicyForbids, TooFewSites
 from fedvalue.evidence import statements
 from fedvalue.evidence.chain import verify_chain
@@ -26,6 +29,7 @@ from fedvalue.study.approval import NO_NOISE
 from fedvalue.study.file import digest
 from fedvalue.study.signature import sign
 from tests.agreement import key
+from tests.conftest import Place
 from tests.federation import FIVE, Hospitals, make_hospitals, noon
 
 ALL = ("s01", "s02", "s03", "s04", "s05")
@@ -116,6 +120,27 @@ def test_without_noise_the_sum_is_that_of_all_patients_together(hospitals: Hospi
     everybody = evidence.conclusions[0].stratum("all")
     assert everybody.estimates["proportion"].value == pytest.approx((status == 1).mean())
     verify_chain(evidence)
+
+
+def test_a_site_whose_records_are_on_a_postgresql_server_answers_like_the_others(
+    hospitals: Hospitals, on_server: Place
+) -> None:
+    home, key_of_study = hospitals.home("s02"), digest(FIVE)
+    frozen = approved(home, key_of_study).cohort(home)
+    move_store(home.records_file, on_server(home.folder), limits=MODEST)
+    (home.folder / RECORDS).unlink()
+    withdraw(home, key_of_study)
+    hospitals.approve(exact=True)
+    again = approved(home, key_of_study).cohort(home)
+    np.testing.assert_array_equal(again.binary["responded"].status, frozen.binary["responded"].status)
+    with pytest.warns(match="UnsafeExactSum"):
+        evidence = run(hospitals, exact=True)
+    (release,) = evidence.releases
+    assert release.answered == ALL
+    cohorts = [approved(each, key_of_study).cohort(each) for each in hospitals.homes()]
+    status = np.concatenate([cohort.binary["responded"].status for cohort in cohorts])
+    everybody = evidence.conclusions[0].stratum("all")
+    assert everybody.estimates["proportion"].value == pytest.approx((status == 1).mean())
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,23 @@ import pytest
 from flwr.app import RecordDict
 
 from fedvalue.analyses.training import Training
+from fedvalue.client.governance.approvals import approve
 from fedvalue.client.governance.entries import Entry
-from fedvalue.errors import DictionariesDiffer, EvidenceError, UnsafeWarning
+from fedvalue.client.home import SiteHome
+from fedvalue.errors import DictionariesDiffer, EvidenceError, PolicyForbids, StudyClosed, UnsafeWarning
 from fedvalue.evidence.chain import verify_chain
 from fedvalue.planning.plan import make_plan
 from fedvalue.privacy import accounting
 from fedvalue.simulation.sources import SiteFolders
 from fedvalue.strategies.secure_aggregation.messages import Refused, StepReply, Wire
+from fedvalue.strategies.secure_aggregation.private_sum.wire import MASKED, UNMASK
 from fedvalue.study.architectures import layers
+from fedvalue.study.file import digest
+from fedvalue.study.roster import Roster
 from tests.trained_federation import (
     TrainedFederation,
     after,
+    noon,
     parameters,
     trained_study,
     write_hospitals,
@@ -53,6 +60,11 @@ def refusing(answer: Callable[[], RecordDict]) -> RecordDict:
 def garbage(answer: Callable[[], RecordDict]) -> RecordDict:
     found = Wire.reply(answer())
     return Wire.pack(StepReply(b"\xff" * 40) if isinstance(found, StepReply) else found)
+
+
+def vanished(answer: Callable[[], RecordDict]) -> RecordDict:
+    del answer
+    raise ConnectionError("nobody is there any more")
 
 
 def test_each_round_is_charged_its_curve_and_the_evidence_holds(federation: TrainedFederation) -> None:
@@ -104,7 +116,67 @@ def test_a_site_that_sends_garbage_is_left_out_and_each_round_names_its_sites(
     assert len(evidence.releases) == 1 + ROUNDS
 
 
-@pytest.mark.parametrize("said", [refusing, garbage])
+def test_a_hospital_whose_ledger_bears_no_drawing_of_patients_cannot_approve_a_training(
+    federation: TrainedFederation, tmp_path: Path
+) -> None:
+    first, *others = federation.federation.homes
+    plain = first.policy.budget.model_copy(update={"admits_sampled": False})
+    home = SiteHome.create(tmp_path / "plain", first.policy.model_copy(update={"budget": plain}), noon)
+    roster = Roster(site=(home.card(), *(other.card() for other in others)))
+    with pytest.raises(PolicyForbids, match="draws patients by chance"):
+        approve(home, federation.study, roster, unsafe=())
+    with home.ledger() as ledger:
+        assert [entry.kind for entry in ledger.entries()] == ["opened"]
+
+
+@pytest.mark.parametrize("step", [MASKED, UNMASK])
+def test_a_site_that_vanishes_in_the_middle_of_a_round_is_left_out_from_then_on(
+    federation: TrainedFederation, step: str
+) -> None:
+    evidence = federation.train({"site-3": after(2, vanished, step)})
+    verify_chain(evidence)
+    answered = [record.answered for record in evidence.releases]
+    assert len(answered) == 1 + ROUNDS
+    assert answered[:2] == [("site-1", "site-2", "site-3", "site-4")] * 2
+    # a vector that was masked and sent counts; who then is gone enters no later round
+    assert ("site-3" in answered[2]) == (step == UNMASK)
+    assert all("site-3" not in names for names in answered[3:])
+    charged = {site: len(entries) for site, entries in debits(federation)}
+    assert charged["site-1"] == 1 + ROUNDS
+    assert charged["site-3"] == (3 if step == UNMASK else 2)
+
+
+def test_two_hospitals_that_close_the_study_in_round_7_end_it_with_six_rounds_paid_for(
+    hospitals: SiteFolders, tmp_path: Path
+) -> None:
+    federation = TrainedFederation.made(trained_study(rounds=8), hospitals, tmp_path)
+    study_hash = digest(federation.study)
+
+    def closing(site: str) -> Callable[[Callable[[], RecordDict]], RecordDict]:
+        home = next(home for home in federation.federation.homes if home.policy.site == site)
+
+        def first(answer: Callable[[], RecordDict]) -> RecordDict:
+            with home.ledger() as ledger, suppress(StudyClosed):
+                ledger.close_study(study_hash, "our budget is for another study")
+            return answer()  # its own node refuses from now on
+
+        return first
+
+    evidence = federation.train({site: after(7, closing(site)) for site in ("site-1", "site-4")})
+    verify_chain(evidence)
+    notes = evidence.conclusions[0].notes
+    assert notes[0] == "6 of 8 rounds were released and paid for."
+    assert "The training ended early: too few hospitals answered the next round." in notes
+    everybody = ("site-1", "site-2", "site-3", "site-4")
+    assert [record.answered for record in evidence.releases] == [everybody] * 7  # the moments, and six rounds
+    # a refusal debits nothing; who would have gone on may have paid for the attempts that nobody could open
+    charged = {site: len(entries) for site, entries in debits(federation)}
+    assert charged["site-1"] == charged["site-4"] == 7
+    assert all(spent.releases >= charged[spent.site] for spent in evidence.privacy.spent)
+    assert np.isfinite(parameters(evidence)).all()
+
+
+@pytest.mark.parametrize("said", [refusing, garbage, vanished])
 def test_with_too_few_sites_left_the_training_ends_with_what_was_paid_for(
     federation: TrainedFederation, said: Callable[[Callable[[], RecordDict]], RecordDict]
 ) -> None:

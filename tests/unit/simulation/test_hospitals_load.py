@@ -13,7 +13,7 @@ from fedvalue.analyses.cohort import Cohort
 from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import load_mapping
 from fedvalue.client.records.report import LoadReport
-from fedvalue.client.records.snapshot import build
+from fedvalue.client.records.snapshot import build, freeze
 from fedvalue.study.file import parse
 from fedvalue.synthetic.folder import MAPPING_NAME
 from fedvalue.synthetic.hospitals import make_hospitals
@@ -23,6 +23,7 @@ from fedvalue.synthetic.studies import demo_study
 from fedvalue.synthetic.truth import Truth
 from fedvalue.synthetic.world import LEVELS
 from fedvalue.synthetic.worlds import demo_world
+from tests.conftest import Place
 
 SEED = 17
 INDEXES = range(len(demo_world().hospitals))
@@ -31,7 +32,9 @@ NAMES = [hospital.id for hospital in demo_world().hospitals]
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth, list[LoadReport]]:
-    folder, stores = tmp_path_factory.mktemp("federation"), tmp_path_factory.mktemp("stores")
+    folder = tmp_path_factory.mktemp("federation")
+    stores = folder / ".stores"
+    stores.mkdir()
     truth = make_hospitals(demo_world(), folder, np.random.default_rng(SEED))
     reports = [
         load(folder / site.id, load_mapping(folder / site.id / MAPPING_NAME), stores / f"{site.id}.duckdb")
@@ -56,6 +59,19 @@ def test_the_load_report_says_what_was_planted(
         assert said[name].kept == planted.kept, name
         assert said[name].read == planted.kept + sum(planted.left_out.values()), name
         assert not said[name].blanked
+
+
+@pytest.mark.parametrize("index", INDEXES, ids=NAMES)
+def test_the_frozen_rows_from_a_postgresql_server_are_the_same_bit_for_bit(
+    loaded: tuple[Path, Truth, list[LoadReport]], index: int, on_server: Place, tmp_path: Path
+) -> None:
+    stores, truth, reports = loaded
+    site, place, study = truth.hospitals[index], on_server(tmp_path), parse(demo_study(), where="demo")
+    source = stores.parent / site.id
+    assert load(source, load_mapping(source / MAPPING_NAME), place) == reports[index]
+    one = freeze(stores / f"{site.id}.duckdb", study, tmp_path / "one")
+    other = freeze(place, study, tmp_path / "other")
+    assert (one.content, one.data_cut, one.calendar) == (other.content, other.data_cut, other.calendar)
 
 
 def rows(cohort: Cohort) -> NDArray[np.float64]:

@@ -44,7 +44,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "event": ("day", "kind"), "response": ("day", "method", "status"), "follow_up": ("day",),
     "admission": ("day", "discharge", "code"), "adverse_event": ("day", "code", "grade"),
     "claim": ("claim_id",), "claim_line": ("claim_id", "line"), "test": ("day", "gene"),
-    "variant": ("gene", "protein_change", "effect"),
+    "variant": ("gene", "protein_change", "effect"), "measurement": ("day", "code", "value"),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from fedvalue.client.describing.measure import Measure, Verdict, judged, tables_
 from fedvalue.client.describing.vital import vital_status
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.records.snapshot import build
-from fedvalue.client.records.store import reading
+from fedvalue.client.records.stores import mark, reading
 from fedvalue.errors import RecordsError
 from fedvalue.study.schema import Study
 
@@ -196,8 +196,7 @@ def _load(
         if m.area in ("completeness", "codes", "vital_status") and m.key != "without_record"
     ]
     shares = {f"{m.about} {m.key} {m.detail}".strip(): m.share for m in kept}
-    status = path.stat()
-    return Load(mark=f"{status.st_mtime_ns:x}-{status.st_size:x}", rows=rows, shares=shares, mix=mix)
+    return Load(mark=mark(path, connection), rows=rows, shares=shares, mix=mix)
 
 
 def _before(home: SiteHome, mark: str) -> Load | None:

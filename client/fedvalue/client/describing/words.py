@@ -43,6 +43,14 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     "currencies": ("currencies in {about} beyond one", "{about} 中除一种以外的货币数"),
     "repeated": ("rows of {about} that repeat another one", "{about} 中的重复行"),
     "unknown_at": ("people of unknown vital status after {about} months", "{about} 个月后生存状态未知的患者"),
+    "known_by": (
+        "people of whom the source '{about}' tells; last known alive on {detail}",
+        "由来源“{about}”得知生存状态的患者；最后确认存活日 {detail}",
+    ),
+    "unknown_by": (
+        "people of unknown vital status after {about} months by '{detail}' alone",
+        "仅凭来源“{detail}”，{about} 个月后生存状态未知的患者",
+    ),
     "rows": ("rows of {about}: {detail}", "{about} 的行数变化：{detail}"),
     "share": ("percentage points of {about}: {detail}", "{about} 的百分点变化：{detail}"),
     "mix": (
@@ -57,6 +65,11 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     "unknown": ("unknown values of {about} in the cohort", "队列中 {about} 的未知值"),
 }
+SOURCES_ZH: Mapping[str, str] = {
+    "records": "诊疗记录", "follow-up": "随访与死亡登记表", "in hospital": "住院", "enrolment": "参保信息",
+    "registry": "死亡登记", "call": "电话随访",
+}  # fmt: skip
+"""Sources of vital status."""
 HEADS: Mapping[str, tuple[str, str]] = {
     "title": ("How good the records are", "数据质量说明"),
     "stays": ("It stays at this hospital.", "本说明仅留在本机构。"),
@@ -67,7 +80,10 @@ HEADS: Mapping[str, tuple[str, str]] = {
 
 def said(measure: Measure, language: Language) -> str:
     """Return the sentence of a measure."""
-    return SENTENCES[measure.key][language == "zh"].format(about=measure.about, detail=measure.detail)
+    about, detail = measure.about, measure.detail
+    if language == "zh" and measure.area == "vital_status":
+        about, detail = SOURCES_ZH.get(about, about), SOURCES_ZH.get(detail, detail)
+    return SENTENCES[measure.key][language == "zh"].format(about=about, detail=detail)
 
 
 def described_text(found: Description, language: Language, *, everything: bool = False) -> str:

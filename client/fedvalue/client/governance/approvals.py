@@ -37,6 +37,7 @@ from fedvalue.client.governance.withdrawals import counted
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.identity import SiteIdentity, admit, recognise, standing
 from fedvalue.client.records.dictionary import dictionary_of
+from fedvalue.client.records.patient_cap import require_within_cap
 from fedvalue.client.records.snapshot import (
     Snapshot,
     find_snapshot,
@@ -177,6 +178,7 @@ def approve(
         somebody else may sign it.
       LedgerError: the ledger cannot be read, or somebody in the records never entered it.
       RecordsError: the records cannot be read.
+      StudyInvalid: this site's cohort is larger than the study's public cap.
     """
     plan = examine(home, study, roster, unsafe=unsafe)
     folder = home.study_folder(plan.study_hash)
@@ -217,19 +219,22 @@ def _sign_policy(home: SiteHome, officer: Ed25519PrivateKey) -> None:
 
 
 def _reserved_and_frozen(home: SiteHome, study: Study, asked: Reservation) -> Snapshot:
-    """Reserve a plan with its spare attempts, then freeze the rows of those who can be charged for it.
+    """Freeze the rows of those who can be charged for a plan, and reserve it with its spare attempts.
 
     Rows that were frozen before stay, but for those of people who are not in any more while nothing was
     released. They are frozen anew where the ledger knows of no reservation behind them: it was lost since,
-    and some of the people in them have no budget any more.
+    and some of the people in them have no budget any more. Where rows cannot be frozen nothing is reserved.
     """
     folder = home.study_folder(asked.study_hash)
     path = snapshot_path(folder, asked.study_hash)
     may = counted(home, study)
     with home.ledger() as ledger, home.first_entries(ledger) as entered:
         held = next((h for h in ledger.reservations() if h.study_hash == asked.study_hash), None)
-        ledger.reserve(asked)
-        touched = next(h for h in ledger.reservations() if h.study_hash == asked.study_hash).partitions
+        if path.exists() and held is not None:
+            # rows that were frozen before anybody counted them are counted now
+            require_within_cap(study, read_snapshot(folder, study, limits=home.policy.machine).patients)
+        if path.exists():
+            ledger.reserve(asked)
         if path.exists() and held is not None:
             asked_before = any(
                 e.kind == "debit" and e.attempt[0] == asked.study_hash for e in ledger.entries()
@@ -238,11 +243,18 @@ def _reserved_and_frozen(home: SiteHome, study: Study, asked: Reservation) -> Sn
                 return find_snapshot(folder, study)
             return remove_rows(folder, study, may, limits=home.policy.machine)[0]
         path.unlink(missing_ok=True)
+        touched = ledger.partitions(asked.partitions) if held is None else held.partitions
 
         def stays(ids: Sequence[str]) -> list[bool]:
             return [a and b for a, b in zip(entered.members(ids, touched), may(ids), strict=True)]
 
-        return freeze(home.records_file, study, folder, counted=stays, limits=home.policy.machine)
+        snapshot = freeze(home.records_file, study, folder, counted=stays, limits=home.policy.machine)
+        try:
+            ledger.reserve(asked)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return snapshot
 
 
 def reservation_of(plan: Plan, *, clear_sum: bool, partitions: tuple[str, ...] = ()) -> Reservation:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from fedvalue.client.governance.checking import Checked, Rehearsal
 from fedvalue.planning.chinese import analyses_in_chinese
+from fedvalue.planning.measured import measured_in_words
 from fedvalue.planning.words import in_words
 from fedvalue.study.questions.chinese import duration
 
@@ -110,6 +111,7 @@ def _chinese(checked: Checked) -> list[str]:
         "",
         "统计量",
         *(f"  {n}. {sentence}" for n, sentence in enumerate(analyses_in_chinese(study), start=1)),
+        *(f"  {sentence}" for sentence in measured_in_words(study, "zh")),
         "",
         "入组条件",
         *(f"  {line}" for line in _cohort_zh(checked)),

@@ -7,7 +7,7 @@ of it is written, logged or sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fedvalue.client.governance.versions import changes, signers, standing
 from fedvalue.client.governance.withdrawals import counted
 from fedvalue.client.home import SiteHome
 from fedvalue.client.identity import admit
+from fedvalue.client.records.patient_cap import CAP_KEY, OVER_CAP, OVER_CAP_ZH, is_over_cap
 from fedvalue.client.records.snapshot import Frozen, build
 from fedvalue.errors import (
     BudgetSpent,
@@ -28,6 +29,7 @@ from fedvalue.errors import (
     GovernanceIncomplete,
     OutsideValidity,
     RosterMismatch,
+    StudyInvalid,
 )
 from fedvalue.planning.plan import Plan, make_plan
 from fedvalue.planning.words import preview
@@ -40,6 +42,9 @@ _POOR = Finding(
     "the budget that is left is not enough for this study", "剩余的隐私预算不足以支付本研究",
     "budget", ("privacy", "epsilon"), BudgetSpent.code,
 )  # fmt: skip
+
+
+_OVER_CAP = Finding(OVER_CAP, OVER_CAP_ZH, study=CAP_KEY, code=StudyInvalid.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +177,20 @@ def rehearse(home: SiteHome, study: Study, plan: Plan) -> Rehearsal:
             if not release.public_size and release.drawn is None
         },
     )
+
+
+def with_rehearsal(checked: Checked, rehearsal: Rehearsal, study_text: str) -> Checked:
+    """Return what was checked with what the records themselves say against the study.
+
+    Args:
+      checked: From `look_at`.
+      rehearsal: From `rehearse`, on the same study.
+      study_text: The study file, for the lines.
+    """
+    if not is_over_cap(checked.study, rehearsal.cohort):
+        return checked
+    line = TomlLines.of(study_text).line(*CAP_KEY)
+    return replace(checked, against=(*checked.against, Stands(_OVER_CAP, None, line)))
 
 
 def _stand_against(home: SiteHome, study: Study, plan: Plan, roster: Roster) -> Iterator[Finding]:

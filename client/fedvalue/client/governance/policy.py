@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from fedvalue.client.records.store import Limits as Machine
@@ -134,6 +135,11 @@ class Policy(SitePolicy):
                 yield Finding(
                     f"the architecture {name!r} is not allowed", f"不允许的模型结构：{name!r}",
                     "architectures", ("analyses", position, "architecture"),
+                )  # fmt: skip
+            if question.kind == "training" and find_spec("torch") is None:
+                yield Finding(
+                    "this site cannot train: fedvalue[train] is not installed here",
+                    "本机构无法参与训练：未安装 fedvalue[train]", "", ("analyses", position, "kind"),
                 )  # fmt: skip
 
     def _limits(self, study: Study, plan: Plan, price: Price) -> Iterator[Finding]:

@@ -15,6 +15,10 @@ IGNORE = "ignore"
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S",
 )  # fmt: skip
+TIME_FORMATS = (
+    *DATE_FORMATS, "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y-%m-%dT%H:%M",
+)  # fmt: skip
+"""Where the time of the day counts, unless the mapping says otherwise."""
 _PATTERN = re.compile(r"(?:[^%]|%[YymdHIMSfjbBpz%])+")
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
@@ -49,6 +53,7 @@ class Cell(Section):
       columns: Several columns, one value each.
       constant: The same text for every row.
       row_number: The number of the row, as text.
+      file_name: The file's name up to its first point: one file a patient.
       codes: Local code to ours.
       separator: The cell holds several values, parted by this text.
       first_characters: Keep only so many characters.
@@ -59,6 +64,7 @@ class Cell(Section):
     columns: tuple[str, ...] = Field(default=(), strict=False)
     constant: str | None = Field(default=None, min_length=1)
     row_number: Literal[True] | None = None
+    file_name: Literal[True] | None = Field(default=None, exclude_if=lambda given: given is None)
     codes: dict[str, str] = {}
     separator: str | None = Field(default=None, min_length=1, max_length=5)
     first_characters: int | None = Field(default=None, ge=1, le=100)
@@ -76,9 +82,10 @@ class Cell(Section):
             bool(self.columns),
             self.constant is not None,
             self.row_number is not None,
+            self.file_name is not None,
         )
         if sum(given) != 1:
-            raise ValueError("give exactly one of column, columns, constant, row_number")
+            raise ValueError("give exactly one of column, columns, constant, row_number, file_name")
         keys = [plain_code(key) for key in self.codes]
         if len(set(keys)) != len(keys):
             raise ValueError("codes: two keys mean the same code ('1' also matches '1.0')")
@@ -110,6 +117,9 @@ class Day(Section):
 
     Attributes:
       date: Column with a calendar date.
+      time: Column with the time of the day, where that is a column of its own; of measurements only.
+      ``format``
+        is then of both, with one blank between them.
       day: Column with a day number on the scale of all tables.
       duration: Column with a time since the patient's origin, never negative.
       format: strptime patterns of a date, tried in order.
@@ -121,6 +131,13 @@ class Day(Section):
     duration: str | None = Field(default=None, min_length=1)
     format: tuple[str, ...] = Field(default=DATE_FORMATS, strict=False, min_length=1)
     unit: Literal["days", "weeks", "months", "years"] = "days"
+    time: str | None = Field(default=None, min_length=1, exclude_if=lambda given: given is None)
+
+    @model_validator(mode="after")
+    def _time_of_a_date(self) -> Self:
+        if self.time is not None and self.date is None:
+            raise ValueError("time belongs to date")
+        return self
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -139,6 +156,11 @@ class Day(Section):
     def column(self) -> str:
         """The column it reads."""
         return self.date or self.day or self.duration or ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column it reads."""
+        return (self.column,) if self.time is None else (self.column, self.time)
 
     @property
     def scale(self) -> float:

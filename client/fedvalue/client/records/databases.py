@@ -121,7 +121,7 @@ class _DuckDb:
 
 @contextmanager
 def _server(path: Path, shown: str) -> Iterator[Database]:
-    terms = _terms(path, shown)
+    terms = server_terms(path, shown)
     try:
         import psycopg  # only hospitals with PostgreSQL have it
     except ImportError as error:
@@ -143,7 +143,12 @@ def _server(path: Path, shown: str) -> Iterator[Database]:
         raise SourceUnreadable(f"PostgreSQL refuses ({type(error).__name__})", where=shown) from error
 
 
-def _terms(path: Path, shown: str) -> dict[str, str]:
+def server_terms(path: Path, shown: str) -> dict[str, str]:
+    """Read a file that names a PostgreSQL server: ``dsn`` and, where it is there, ``schema``.
+
+    Raises:
+      SourceUnreadable: it is no such file, or others can read it.
+    """
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise SourceUnreadable(

@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-import duckdb
-import pandas as pd
-
+from fedvalue.client.records.engines import Answer, Engine
 from fedvalue.study.cohort import Cohort
 from fedvalue.study.index import Lines
 from fedvalue.study.model import duration_days
@@ -22,13 +20,15 @@ Matching = Callable[[Sequence[str]], tuple[str, dict[str, object]]]
 _INSURED = """insured AS (
     SELECT patient_id, min(day) AS day, max(until) AS until FROM (
       SELECT *, sum(CASE WHEN day <= reach + 1 THEN 0 ELSE 1 END) OVER w AS period FROM (
-        SELECT patient_id, day, coalesce(until, 'infinity'::DOUBLE) AS until,
-          max(coalesce(until, 'infinity'::DOUBLE)) OVER (PARTITION BY patient_id ORDER BY day, until
+        SELECT patient_id, day, coalesce(until, 'infinity'::FLOAT8) AS until,
+          max(coalesce(until, 'infinity'::FLOAT8)) OVER (PARTITION BY patient_id ORDER BY day, until
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reach
-        FROM enrolment WHERE day IS NOT NULL)
-      WINDOW w AS (PARTITION BY patient_id ORDER BY day, until ROWS UNBOUNDED PRECEDING))
+        FROM enrolment WHERE day IS NOT NULL) e
+      WINDOW w AS (PARTITION BY patient_id ORDER BY day, until ROWS UNBOUNDED PRECEDING)) p
     GROUP BY patient_id, period)"""
 """Times of insurance without a break: one that begins on the day after another ended goes on."""
+_PORTION = 100_000
+"""Rows at a time."""
 
 
 def tables_read(cohort: Cohort) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def tables_read(cohort: Cohort) -> tuple[str, ...]:
     return (*events, *(("enrolment",) if cohort.observable is not None else ()))
 
 
-def day_zero(connection: duckdb.DuckDBPyConnection, cohort: Cohort, code_matches: Matching) -> None:
+def day_zero(connection: Engine, cohort: Cohort, code_matches: Matching) -> None:
     """Create the temporary table ``step(patient_id, index_day)``, one row for each patient with a day zero.
 
     Args:
@@ -80,7 +80,7 @@ SELECT patient_id, min(day) AS index_day FROM spaced s WHERE ({alone}){covered} 
 
 
 def _lines(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Engine,
     lines: Lines | None,
     number: int,
     wanted: tuple[str, dict[str, object]] | None,
@@ -101,12 +101,15 @@ def _lines(
         f"WHERE {ours} AND day IS NOT NULL ORDER BY patient_id, day, code",
         parameters,
     )
-    found = pd.DataFrame(_numbered(_fetched(rows), lines, number), columns=["patient_id", "day", "code"])
-    connection.execute("CREATE TEMP TABLE begun(patient_id VARCHAR, day DOUBLE, code VARCHAR)")
-    if len(found):
-        connection.register("found", found)
-        connection.execute("INSERT INTO begun SELECT patient_id, day, code FROM found")
-        connection.unregister("found")
+    found = list(_numbered(_fetched(rows), lines, number))
+    connection.execute("CREATE TEMP TABLE begun AS SELECT patient_id, day, code FROM drug WHERE false")
+    for start in range(0, len(found), _PORTION):
+        ids, days, codes = zip(*found[start : start + _PORTION], strict=True)
+        connection.execute(
+            "INSERT INTO begun SELECT unnest(CAST($ids AS VARCHAR[])), unnest(CAST($days AS FLOAT8[])), "
+            "unnest(CAST($codes AS VARCHAR[]))",
+            {"ids": list(ids), "days": list(days), "codes": list(codes)},
+        )
     matches, parameters = wanted or ("true", {})
     connection.execute(
         "CREATE TEMP TABLE line_of_therapy AS SELECT patient_id, min(day) AS day FROM begun x "  # noqa: S608 (own names)
@@ -115,8 +118,8 @@ def _lines(
     )
 
 
-def _fetched(rows: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, float, str]]:
-    while portion := rows.fetchmany(100_000):
+def _fetched(rows: Answer) -> Iterator[tuple[str, float, str]]:
+    while portion := rows.fetchmany(_PORTION):
         yield from portion
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import rfc8785
 
-from fedvalue.client.records.store import MODEST, Limits, reading
+from fedvalue.client.records.store import MODEST, Limits
+from fedvalue.client.records.stores import reading
 from fedvalue.study.endpoints import Binary
 from fedvalue.study.questions.training import Training
 from fedvalue.study.schema import Study
@@ -39,7 +40,7 @@ def dictionary_of(database: Path, study: Study, *, limits: Limits = MODEST) -> s
     wanted = _columns(study)
     if wanted is None:
         return None
-    with reading(database, limits=limits) as connection:
+    with reading(database, limits=limits, tables=("patient",)) as connection:
         told = connection.execute("SELECT column_name, column_type FROM (DESCRIBE patient)").fetchall()
     types = {str(name): str(kind) for name, kind in told}
     found = {name: types.get(name, MISSING) for name in wanted}

@@ -107,15 +107,33 @@ def _rows(
             seen.leave(OTHER, number)
         elif _in_error(read):
             seen.leave(IN_ERROR, number)
+        elif (cells := _cells(read, paths)) is None:
+            seen.leave(MALFORMED, number)
         else:
             seen.rows += 1
             found["line"].append(number)
-            for name, places in paths.items():
-                cell = text_at(read, places)
+            for name, cell in cells.items():
                 if cell is not None:
                     seen.met.add(name)
                 found[name].append(cell)
     return found
+
+
+def _cells(
+    read: Mapping[str, object], paths: Mapping[str, tuple[Location, ...]]
+) -> dict[str, str | None] | None:
+    """Return a resource's cells by path, None where it is nested deeper than anything that FHIR knows."""
+    try:
+        return {name: _sound(text_at(read, places)) for name, places in paths.items()}
+    except RecursionError:
+        return None
+
+
+def _sound(cell: str | None) -> str | None:
+    """Put U+FFFD for half of a surrogate pair, which JSON can write and no text may hold."""
+    if cell is None or cell.isascii():
+        return cell
+    return cell.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def _object(text: str) -> dict[str, object] | None:

@@ -1,11 +1,12 @@
 """Paths into a FHIR resource, as a mapping names them: a small part of FHIRPath, and nothing that computes.
 
 ``code.coding[system=http://snomed.info/sct].code`` goes through objects and lists; ``[key=value]`` keeps
-the entries of a list whose ``key`` has that value. ``a|b`` takes ``b`` where ``a`` has nothing. At the end
-``:id`` takes what stands behind the last ``/`` of a reference, ``:date`` the day of a dateTime (FHIR writes
-it in the place's own time; a year or month alone stays what it is, and is no day for the mapping). Several
-values are joined with ``;``, so that a code may be taken apart and anything else is refused as no single
-value.
+the entries of a list whose ``key`` has that value, and ``key`` may lead further down
+(``component[code.coding.code=8480-6]``). ``a|b`` takes ``b`` where ``a`` has nothing. At the end
+``:id`` takes what stands behind the last ``/`` of a reference, ``:date`` the day of a dateTime and ``:time``
+the day with the time (FHIR writes both in the place's own time; a year or month alone stays what it is, and
+is no day for the mapping). Several values are joined with ``;``, so that a code may be taken apart and
+anything else is refused as no single value.
 
 FHIRPath 2.0.0, http://hl7.org/fhirpath .
 """
@@ -19,8 +20,10 @@ from functools import lru_cache
 
 from fedvalue.errors import MappingInvalid
 
-_STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*)(?:\[([A-Za-z]+)=([^\]]*)\])?(?:\.|$)")
-_ENDS = ("id", "date")
+_STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*)(?:\[([A-Za-z]+(?:\.[A-Za-z]+)*)=([^\]]*)\])?(?:\.|$)")
+_ENDS = ("id", "date", "time")
+_TIMED = 19
+"""Characters of a day with its time, without fractions of a second and the offset from UTC."""
 SEPARATOR = ";"
 
 
@@ -30,7 +33,7 @@ class Location:
 
     Attributes:
       steps: Element names, each with the key and value that a list's entries must have, or two empty texts.
-      end: ``id``, ``date``, or empty.
+      end: ``id``, ``date``, ``time``, or empty.
     """
 
     steps: tuple[tuple[str, str, str], ...]
@@ -107,7 +110,8 @@ def _leaves(value: object, steps: Sequence[tuple[str, str, str]]) -> Iterator[st
         below = value.get(name)
         if key:
             entries = below if isinstance(below, list) else [below]
-            below = [entry for entry in entries if isinstance(entry, Mapping) and entry.get(key) == wanted]
+            inside = [(step, "", "") for step in key.split(".")]
+            below = [entry for entry in entries if wanted in _leaves(entry, inside)]
         yield from _leaves(below, rest)
 
 
@@ -115,4 +119,6 @@ def _ended(value: str, end: str) -> str:
     if end == "id":
         # urn:uuid:... and Patient/... alike; a version behind /_history/ is not part of the id
         return value.partition("/_history/")[0].rpartition("/")[2].removeprefix("urn:uuid:")
+    if end == "time":
+        return value[:_TIMED]
     return value.partition("T")[0] if end == "date" else value

@@ -19,6 +19,7 @@ from fedvalue.client.records.rules import BENIGN
 from fedvalue.client.records.sections import Patient, Records, Variant
 from fedvalue.client.records.store import CANONICAL, quoted
 from fedvalue.client.records.tables import load_patient, load_table, wanted
+from fedvalue.client.records.targets import Gone
 from fedvalue.errors import TableEmpty
 
 _KEYS = {"claim": ("patient_id", "claim_id"), "claim_line": ("patient_id", "claim_id", "line")}
@@ -58,13 +59,15 @@ class Filling:
     """A store on its way to what the folder says.
 
     Attributes:
-      connection: The store; it holds what the load before left, or empty tables.
+      connection: The store; it holds what the load before left, or empty tables. Of a store on a server it
+        has the patients and files of the load before, and no other row.
       mapping: What files, columns and codes mean.
       found: The files of the folder, by their name in the mapping.
       connectors: What reads each format.
       memory: What the store knows of earlier loads.
       progress: Is told of every file and table.
       pseudonyms: Takes the place of the hospital's ids.
+      repeats: Looks at the rows that ``connection`` lacks, see `fedvalue.client.records.targets.Change`.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -74,6 +77,9 @@ class Filling:
     memory: Memory
     progress: Callable[[str, int, int], None]
     pseudonyms: Pseudonyms | None
+    repeats: Callable[[str, Sequence[str], Sequence[int], Sequence[int]], bool]
+    _gone: set[int] = field(default_factory=set)
+    _everything: bool = False
     _raws: dict[str, Raw] = field(default_factory=dict)
     _tables: int = 0
     _done: int = 0
@@ -118,6 +124,11 @@ class Filling:
             unchanged=tuple(self._unchanged()),
         )
 
+    @property
+    def gone(self) -> Gone:
+        """What was taken out of the store of the load before."""
+        return Gone(self._everything, frozenset(self._gone))
+
     def _step(self, what: str, work: Callable[[], TableReport]) -> TableReport:
         self.progress(what, self._done, self._steps)
         self._done += 1
@@ -145,6 +156,7 @@ class Filling:
             for name in (*CANONICAL[1:], "loaded"):
                 self.connection.execute(f"TRUNCATE {name}")
             self.memory = Memory()
+            self._everything = True
         self.memory.newcomers = self._any(
             "SELECT 1 FROM patient WHERE patient_id NOT IN (SELECT patient_id FROM was)"
         )
@@ -171,6 +183,7 @@ class Filling:
     def _delete(self, sources: Sequence[int]) -> None:
         if not sources:
             return
+        self._gone |= set(sources)
         for name in (*CANONICAL[1:], "loaded"):
             self.connection.execute(
                 f"DELETE FROM {name} WHERE list_contains($sources, source)",  # noqa: S608 (own names)
@@ -235,7 +248,9 @@ class Filling:
             f"(SELECT {same} FROM {place.target} WHERE list_contains($old, source)))"
         )
         old = [entry.source for entry in place.kept.values()]
-        return self.connection.execute(sql, {"new": list(made), "old": old}).fetchone() == (True,)
+        if self.connection.execute(sql, {"new": list(made), "old": old}).fetchone() == (True,):
+            return True
+        return self.repeats(place.target, columns, made, old)
 
     def _readings(self, places: Sequence[_Place]) -> Iterator[FileReport]:
         """Yield how every file was read, now or before."""

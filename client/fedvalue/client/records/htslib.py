@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedvalue.client.records.text_lines import Block
+from fedvalue.client.records.text_lines import Block, chunks
 from fedvalue.errors import SourceMissing, SourceUnreadable
 
 _END_OF_BGZF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -80,6 +80,8 @@ def bcf_blocks(path: Path, *, where: str) -> Iterator[Block]:
             where=where,
             do="install fedvalue[client], or write a VCF with `bcftools view -O z`",
         ) from error
+    for _ in chunks(path, where):
+        pass  # what is damaged, or unpacks to no end, does not reach htslib
     # htslib writes positions of broken records to the terminal, and a log holds no patient's data
     loud = pysam.set_verbosity(0)
     try:

@@ -20,6 +20,7 @@ import duckdb
 from fedvalue.client.records.claim_sections import Claim, ClaimLine, Enrolment, VitalStatus
 from fedvalue.client.records.mapping import Mapping as MappingFile
 from fedvalue.client.records.mapping import SourceFile
+from fedvalue.client.records.measurement_sections import Measurement
 from fedvalue.client.records.report import FileReport, LeftOut, TableReport
 from fedvalue.client.records.rules import DUPLICATE_CLAIM, LINE_OF_CLAIM, REPEATED, STRANGER
 from fedvalue.client.records.sections import (
@@ -37,7 +38,8 @@ from fedvalue.client.records.sections import (
 READER = 1
 """Raised when the same bytes and the same mapping may give other rows than before."""
 _BY_FILE = (
-    Admission, AdverseEvent, Claim, ClaimLine, Coded, Drug, Enrolment, Event, FollowUp, Response,
+    Admission, AdverseEvent, Claim, ClaimLine, Coded, Drug, Enrolment, Event, FollowUp, Measurement,
+    Response,
 )  # fmt: skip
 _HASHED = 1 << 20
 

@@ -26,21 +26,13 @@ from fedvalue.client.records.omop import Omop
 from fedvalue.client.records.pseudonyms import Pseudonyms
 from fedvalue.client.records.report import LoadReport
 from fedvalue.client.records.rules import create_codes
-from fedvalue.client.records.store import (
-    CANONICAL,
-    FORMAT,
-    MODEST,
-    Limits,
-    alone,
-    create_tables,
-    format_of,
-    reading,
-    writing,
-)
+from fedvalue.client.records.store import FORMAT, MODEST, Limits
+from fedvalue.client.records.stores import exists, reading
 from fedvalue.client.records.tables import fed_by
 from fedvalue.client.records.tabular import DelimitedText, Parquet
+from fedvalue.client.records.targets import target_of
 from fedvalue.client.records.vcf import Vcf
-from fedvalue.errors import MappingInvalid, SourceMissing, SourceUnreadable
+from fedvalue.errors import MappingInvalid, SourceMissing
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done and how many there are."""
@@ -82,6 +74,7 @@ def load(
       folder: The hospital's folder.
       mapping: What its files, columns and codes mean.
       database_path: The DuckDB file to be; mode 0600, written beside it first and renamed when it is whole.
+        Or a file that names a PostgreSQL server, see `fedvalue.client.records.server`.
       pseudonyms: Takes the place of the hospital's ids; None keeps them, as tests and simulations may.
       progress: Is told of every file and table.
       connectors: What reads each format.
@@ -105,32 +98,30 @@ def load(
                 do=f"there are {', '.join(sorted(connectors))}",
             )
     made_of = fingerprint(mapping, found, "" if pseudonyms is None else pseudonyms.mark())
-    with alone(database_path):
-        layout, before = _standing(database_path, made_of, limits)
-        if before is not None:
+    store = target_of(database_path, limits)
+    with store.alone():
+        layout, said = store.known()
+        if layout == FORMAT and said.get("fingerprint") == made_of and "report" in said:
             progress("done", 1, 1)
             files = tuple(file.shown for files in found.values() for file in files)
-            return before.model_copy(update={"unchanged": files})
-        onto = database_path if layout == FORMAT else None
-        with writing(database_path, read_from=folder, limits=limits, onto=onto) as connection:
+            return LoadReport.model_validate_json(said["report"]).model_copy(update={"unchanged": files})
+        anew = layout != FORMAT
+        with store.changing(folder, anew=anew) as change:
+            connection = change.connection
             create_codes(connection)
-            if onto is None:
-                create_tables(connection)
             filling = Filling(
                 connection=connection,
                 mapping=mapping,
                 found=found,
                 connectors=connectors,
-                memory=Memory() if onto is None else remember(connection),
+                memory=Memory() if anew else remember(connection),
                 progress=progress,
                 pseudonyms=pseudonyms,
+                repeats=change.repeats,
             )
-            report = filling.run(fresh=onto is None)
+            report = filling.run(fresh=anew)
             report = report.model_copy(
-                update={
-                    "absent": (*absent, *report.absent),
-                    "rows": {name: _rows(connection, name) for name in CANONICAL},
-                }
+                update={"absent": (*absent, *report.absent), "rows": change.settled(filling.gone)}
             )
             _meta(
                 connection, mapping, made_of, report, known_by="" if pseudonyms is None else pseudonyms.mark()
@@ -145,9 +136,9 @@ def has_pseudonyms(path: Path, *, limits: Limits = MODEST) -> bool | None:
     Raises:
       SourceUnreadable: the file is no store.
     """
-    if not path.is_file():
+    if not exists(path):
         return None
-    with reading(path, limits=limits) as connection:
+    with reading(path, limits=limits, tables=()) as connection:
         found = connection.execute("SELECT value FROM store_meta WHERE key = 'pseudonyms'").fetchone()
     return found is not None and found[0] != ""
 
@@ -185,6 +176,10 @@ def _found(folder: Path, mapping: Mapping) -> tuple[dict[str, list[Found]], list
 
 def _one(path: Path, folder: Path) -> Found:
     shown = path.relative_to(folder).as_posix()
+    if not path.resolve().is_relative_to(folder):
+        raise SourceMissing(
+            "a link leads out of the hospital's folder", where=shown, do="put the file itself there"
+        )
     try:
         return Found(shown, path, digest_of(path))
     except OSError as error:
@@ -203,27 +198,6 @@ def _with_vocabulary(file: Found, folder: Path, concepts: str | None) -> Found:
         return file
     both = f"{file.digest} {digest_of(place)}".encode()
     return Found(file.shown, file.path, hashlib.sha256(both).hexdigest())
-
-
-def _standing(path: Path, made_of: str, limits: Limits) -> tuple[int | None, LoadReport | None]:
-    """Return the layout of the store that is there, and its report if it is made of the same things."""
-    if not path.is_file():
-        return None, None
-    try:
-        with reading(path, limits=limits) as connection:
-            layout = format_of(connection)
-            if layout != FORMAT:
-                return layout, None
-            known = dict(
-                connection.execute(
-                    "SELECT key, value FROM store_meta WHERE key IN ('fingerprint', 'report')"
-                ).fetchall()
-            )
-    except SourceUnreadable:
-        return None, None
-    if known.get("fingerprint") != made_of or "report" not in known:
-        return layout, None
-    return layout, LoadReport.model_validate_json(known["report"])
 
 
 def _meta(
@@ -245,8 +219,3 @@ def _meta(
     ]
     connection.execute("DELETE FROM store_meta")
     connection.executemany("INSERT INTO store_meta VALUES (?, ?)", rows)
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 (own names)
-    return int(row[0]) if row else 0

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from fedvalue.client.records.builds import Build
 from fedvalue.client.records.cells import Day, Section
 from fedvalue.client.records.claim_sections import Claim, ClaimLine, Enrolment, VitalStatus
+from fedvalue.client.records.measurement_sections import Measurement
 from fedvalue.client.records.sections import (
     Admission,
     AdverseEvent,
@@ -60,6 +61,7 @@ class SourceFile(Section):
       path: Below the hospital's folder; ``*`` and ``?`` in the file name take every match.
       format: Left out, it follows from the file's ending.
       delimiter: One character; left out, it follows from the format.
+      skip: Lines above the header of a csv or tsv, such as the title that a device writes.
       encoding: Of text files.
       missing: Cells that mean "not known"; the empty cell always does.
       optional: A file that is missing or empty is reported and passed over.
@@ -85,6 +87,7 @@ class SourceFile(Section):
     resource: str | None = Field(default=None, pattern=r"^[A-Z][A-Za-z]{2,40}$")
     table: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")
     concepts: str | None = Field(default=None, min_length=1, max_length=500)
+    skip: int = Field(default=0, ge=0, le=50, exclude_if=lambda given: given == 0)
 
     @field_validator("path")
     @classmethod
@@ -107,6 +110,8 @@ class SourceFile(Section):
             self.samples or "only_passing" in self.model_fields_set or "info" in self.model_fields_set
         ):
             raise ValueError("samples, only_passing and info belong to vcf files")
+        if kind not in ("csv", "tsv") and self.skip:
+            raise ValueError("skip belongs to csv and tsv files")
         if kind not in ("vcf", "maf") and self.build is not None:
             raise ValueError("build belongs to vcf and maf files")
         if kind != "fhir" and self.resource is not None:
@@ -149,6 +154,7 @@ class Mapping(Section):
     vital_status: tuple[VitalStatus, ...] = Field(default=(), strict=False)
     admission: tuple[Admission, ...] = Field(default=(), strict=False)
     adverse_event: tuple[AdverseEvent, ...] = Field(default=(), strict=False)
+    measurement: tuple[Measurement, ...] = Field(default=(), strict=False)
     survival: tuple[Survival, ...] = Field(default=(), strict=False)
     variant: tuple[Variant, ...] = Field(default=(), strict=False)
     test: tuple[Test, ...] = Field(default=(), strict=False)
@@ -208,7 +214,7 @@ class Mapping(Section):
 TABLES = (
     "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "survival", "variant",
     "test", "panel", "molecular_report", "admission", "adverse_event", "claim_line", "enrolment",
-    "vital_status",
+    "vital_status", "measurement",
 )  # fmt: skip
 
 

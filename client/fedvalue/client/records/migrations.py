@@ -1,8 +1,10 @@
 """From one layout of the store to the next, and back.
 
 Each step is SQL over a copy that takes the store's place when it is whole; a store that cannot be led on is
-left as it is. The way back drops what the older layout has no place for: the next load reads it again. A load
-makes the present layout by itself, so a migration is for stores whose files are no longer at hand.
+left as it is. Of a store on a server the step sees empty tables: it may draw tables anew, and change what
+``store_meta`` and ``loaded`` say, and nothing else. The way back drops what the older layout has no place
+for: the next load reads it again. A load makes the present layout by itself, so a migration is for stores
+whose files are no longer at hand.
 """
 
 from __future__ import annotations
@@ -11,10 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import duckdb
+
+from fedvalue.client.records.databases import is_server
+from fedvalue.client.records.server_changes import redrawing
 from fedvalue.client.records.store import (
     FORMAT,
     MODEST,
     SINCE_2,
+    SINCE_3,
     Limits,
     alone,
     format_of,
@@ -64,7 +71,16 @@ STEPS = MappingProxyType(
                 + "DELETE FROM store_meta WHERE key IN ('fingerprint', 'report') "
                 "OR (key = 'table' AND value IN ('claim_line', 'enrolment', 'vital_status'));"
             ),
-        )
+        ),
+        3: Step(
+            up=SINCE_3,
+            down=(
+                "DROP TABLE measurement;"
+                "DELETE FROM loaded WHERE starts_with(place, 'measurement[');"
+                "DELETE FROM store_meta WHERE key IN ('fingerprint', 'report') "
+                "OR (key = 'table' AND value = 'measurement');"
+            ),
+        ),
     }
 )
 """Layout to the step that leads to it."""
@@ -90,19 +106,32 @@ def migrate(path: Path, *, to: int = FORMAT, limits: Limits = MODEST) -> int:
         raise SourceUnreadable(
             f"there is no layout {to}", where=str(path), do=f"this version knows the layouts 1 to {FORMAT}"
         )
+    if is_server(path):
+        with redrawing(path, limits=limits) as connection:
+            had = _known(format_of(connection), path)
+            _lead(connection, had, to)
+        return had
     with reading(path, limits=limits) as connection:
-        had = format_of(connection)
-    if had is None or had > FORMAT:
+        had = _known(format_of(connection), path)
+    if had == to:
+        return had
+    with alone(path), writing(path, limits=limits, onto=path) as connection:
+        _lead(connection, had, to)
+    return had
+
+
+def _known(layout: int | None, path: Path) -> int:
+    if layout is None or layout > FORMAT:
         raise SourceUnreadable(
             "this file is no store that this version knows",
             where=str(path),
             do=f"it knows the layouts 1 to {FORMAT}; go back with the version that made the store",
         )
-    if had == to:
-        return had
-    with alone(path), writing(path, limits=limits, onto=path) as connection:
-        layouts = range(had + 1, to + 1) if had < to else range(had, to, -1)
-        for layout in layouts:
-            connection.execute(STEPS[layout].up if had < to else STEPS[layout].down)
-        connection.execute("UPDATE store_meta SET value = $to WHERE key = 'format'", {"to": str(to)})
-    return had
+    return layout
+
+
+def _lead(connection: duckdb.DuckDBPyConnection, had: int, to: int) -> None:
+    layouts = range(had + 1, to + 1) if had < to else range(had, to, -1)
+    for layout in layouts:
+        connection.execute(STEPS[layout].up if had < to else STEPS[layout].down)
+    connection.execute("UPDATE store_meta SET value = $to WHERE key = 'format'", {"to": str(to)})

@@ -108,7 +108,9 @@ def _tables(
     if len(files) > 1:
         raise MappingInvalid("one database at a time", where=shown, do="name one file, without *")
     with opened(path, shown) as database:
-        return _from_database(connection, database, source.table, source.missing, wanted, table, shown)
+        return _from_database(
+            connection, database, source.table, source.missing, wanted, table, shown, optional=source.optional
+        )
 
 
 def _from_database(
@@ -119,8 +121,13 @@ def _from_database(
     wanted: Wanted,
     table: str,
     shown: str,
+    *,
+    optional: bool,
 ) -> Raw:
     there = database.columns(name)
+    if not there and optional:
+        there = sorted(wanted.columns | wanted.alternatives)
+        name = ""
     if not there:
         raise SourceMissing(
             f"there is no table {name!r}", where=shown, do="see schema and table in the mapping"
@@ -137,7 +144,7 @@ def _from_database(
     cells = "".join(f", {column} VARCHAR" for column in columns.values())
     connection.execute(f"CREATE TEMP TABLE {table} (file INTEGER, line BIGINT{cells})")
     rows = 0
-    for frame in database.rows(name, read):
+    for frame in database.rows(name, read) if name else ():
         frame.columns = list(columns.values())
         frame.insert(0, "line", range(rows + 1, rows + 1 + len(frame)))
         connection.register("portion", frame)
@@ -187,7 +194,7 @@ def _concepts(
         "SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [f"concepts of {name}"]
     ).fetchone() != (0,):
         return known
-    asked = source.model_copy(update={"table": "concept", "format": None})
+    asked = source.model_copy(update={"table": "concept", "format": None, "optional": False})
     raw = _tables(connection, asked, [(name, place)], Wanted(frozenset(CONCEPT)), "omop_concept")
     cells = ", ".join(f"{raw.columns[column]} AS {column}" for column in CONCEPT)
     connection.execute(

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from fedvalue.analyses.cohort import BinaryOutcome, SurvivalOutcome
 from fedvalue.client.records.counting import readmitted
+from fedvalue.client.records.measured import on_target
 from fedvalue.client.records.scope import ENDED, LOOKED
 from fedvalue.client.records.selection import integers, person_column, require_tables
 from fedvalue.client.records.store import EVERY_GENE
-from fedvalue.study.endpoints import Binary, TimeToEvent
+from fedvalue.client.records.therapy import courses
+from fedvalue.study.endpoints import DISCONTINUATION, OF_THERAPY, Binary, TimeToEvent
 from fedvalue.study.questions.question import entry_at_origin
 from fedvalue.study.schema import Study
 
@@ -29,14 +31,14 @@ _DEATH = """death AS (
 _HAPPENED = """happened AS (
     SELECT c.position, x.day - c.index_day AS day, list_position($kinds, x.kind) AS kind
     FROM chosen c JOIN event x USING (patient_id)
-    WHERE list_contains($kinds, x.kind) AND x.day >= c.index_day
+    WHERE list_contains($kinds, x.kind) AND NOT list_contains($told, x.kind) AND x.day >= c.index_day
     QUALIFY row_number() OVER (
       PARTITION BY c.position ORDER BY x.day, list_position($kinds, x.kind)) = 1),
   seen AS (
     SELECT c.position, max(x.day - c.index_day) AS last
     FROM chosen c JOIN follow_up x USING (patient_id) GROUP BY c.position),
   line AS (
-    SELECT c.position, h.day, h.kind, coalesce(d.died, s.last) AS stop
+    SELECT c.position, h.day, h.kind, d.died, coalesce(d.died, s.last) AS stop
     FROM chosen c LEFT JOIN death d USING (position) LEFT JOIN happened h USING (position)
     LEFT JOIN seen s USING (position))"""
 
@@ -78,6 +80,8 @@ def binary(connection: duckdb.DuckDBPyConnection, name: str, endpoint: Binary) -
     where = f"endpoints.{name}"
     if endpoint.within_days is not None:
         return BinaryOutcome(readmitted(connection, where, endpoint.within_days, endpoint.planned))
+    if endpoint.targets:
+        return BinaryOutcome(on_target(connection, where, endpoint.targets))
     if endpoint.source == "person":
         column, _ = person_column(connection, endpoint.column or "", where)
         flag = f"CASE TRY_CAST({column} AS DOUBLE) WHEN 1 THEN 1 WHEN 0 THEN 0 ELSE -1 END AS value"
@@ -127,6 +131,9 @@ def survival(
     counts, the one that the endpoint names first where two fall on one day. Who has no event, no death and no
     follow-up, or whose death or follow-up lies before the index day, is unknown: event -1, entry and exit 0.
 
+    With ``therapy`` the end of a line of therapy and the beginning of the next are told by the starts of
+    drugs (`therapy.courses`), and who begins no line on the index day is unknown.
+
     With delayed entry a patient enters on the day of the report of the genes in question. Who was not tested
     enters at 0; the entry of who was tested on a day that is not known is NaN, and counts in no analysis that
     looks at the entry.
@@ -134,22 +141,33 @@ def survival(
     Raises:
       SourceMissing: the site's mapping does not fill what the endpoint reads.
     """
-    require_tables(connection, ("event", "follow_up"), f"endpoints.{name}")
+    where = f"endpoints.{name}"
+    require_tables(connection, ("event", "follow_up"), where)
+    told = () if endpoint.therapy is None else OF_THERAPY
     found = connection.execute(
-        f"""
-WITH {_DEATH}, {_HAPPENED}
-SELECT coalesce(least(day, stop), 0) AS exit,
-  CASE WHEN least(day, stop) IS NULL OR stop < 0 THEN -1
-    WHEN day <= coalesce(stop, day) THEN kind
-    ELSE 0 END AS event
-FROM line ORDER BY position""",  # noqa: S608 (own text; every value of the study is a parameter)
-        {"kinds": list(endpoint.events)},
+        f"WITH {_DEATH}, {_HAPPENED} SELECT day, kind, died, stop FROM line ORDER BY position",  # noqa: S608 (own text; every value of the study is a parameter)
+        {"kinds": list(endpoint.events), "told": list(told)},
     ).fetchnumpy()
-    exits = np.ma.filled(np.ma.asarray(found["exit"]), 0.0).astype(np.float64)
-    events = np.ma.filled(np.ma.asarray(found["event"]), -1).astype(np.int64)
+    day, kind, died, stop = (
+        np.ma.filled(np.ma.asarray(found[key]).astype(np.float64), np.nan)
+        for key in ("day", "kind", "died", "stop")
+    )
+    unknown = np.zeros(len(stop), dtype=bool)
+    if endpoint.therapy is not None:
+        course = courses(connection, where, endpoint.therapy, stop, ~np.isnan(died))
+        for place, event in enumerate(endpoint.events, start=1):
+            if event in OF_THERAPY:
+                own = course.discontinued if event == DISCONTINUATION else course.following
+                first = (own < day) | (np.isnan(day) & ~np.isnan(own)) | ((own == day) & (place < kind))
+                day, kind = np.where(first, own, day), np.where(first, place, kind)
+        if DISCONTINUATION in endpoint.events:
+            stop = np.where(np.isnan(stop), stop, np.fmin(stop, course.last))
+        unknown = ~course.begun
+    exits = np.fmin(day, stop)
+    unknown |= np.isnan(exits) | (stop < 0)
+    events = np.where(unknown, -1, np.where(~(day > stop) & ~np.isnan(day), kind, 0)).astype(np.int64)
     genes = _delaying_genes(study, name, endpoint)
     entries = np.zeros(len(exits)) if genes is None else _reports(connection, genes)
-    unknown = events < 0
     return SurvivalOutcome(
         entry=np.where(unknown, 0.0, entries), exit=np.where(unknown, 0.0, exits), event=events
     )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from fedvalue.client.records.connectors import BLANKS
 from fedvalue.client.records.store import interrupted
@@ -21,6 +23,7 @@ _LONGEST = 2_000_000
 """Bytes of a line, as much as DuckDB's reader takes."""
 _WIDE_BLANKS = tuple(blank.encode() for blank in BLANKS if not blank.isascii())
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BREAK, _RETURN = b"\n\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,7 @@ def looked_through(path: Path, delimiter: str, *, where: str) -> Plain | None:
       SourceMissing: the file cannot be opened.
       SourceUnreadable: damaged gzip.
     """
-    mark = delimiter.encode()
-    edges = [
-        pair for blank in (b" ", b"\t", b"\r") if blank != mark
-        for pair in (mark + blank, blank + mark, b"\n" + blank, blank + b"\n")
-    ]  # fmt: skip
-    edges.remove(b"\r\n")
+    mark = ord(delimiter)
     lines, ended, blanks, last = 0, True, False, b""
     for data in chunks(path, where):
         if not last and data[:2] in _UTF16:
@@ -66,12 +64,31 @@ def looked_through(path: Path, delimiter: str, *, where: str) -> Plain | None:
         # a return at the end may go with what follows: it is looked at together with that
         held = whole.endswith(b"\r")
         seen = whole[:-1] if held else whole
-        if seen.count(b"\r") != seen.count(b"\r\n"):
+        if b"\r" in seen and seen.count(b"\r") != seen.count(b"\r\n"):
             return None
-        blanks = blanks or any(edge in seen for edge in edges) or _wide(seen)
+        blanks = blanks or _edged(seen, mark) or _wide(seen)
         lines += data.count(b"\n")
         ended, last = data.endswith(b"\n"), data[-1:]
+    # the end of the file is the end of its last line
+    blanks = blanks or last in (b" ", b"\t")
     return None if last == b"\r" else Plain(lines + (not ended), blanks, _packed(path))
+
+
+def _edged(data: bytes, mark: int) -> bool:
+    """Tell whether a space, tab or return stands beside a delimiter or at an end of a line."""
+    codes: NDArray[np.uint8] | None = None
+    for blank in b" \t\r":
+        if blank == mark or blank not in data:
+            continue
+        if codes is None:
+            codes = np.frombuffer(data, dtype=np.uint8)
+        at = np.flatnonzero(codes == blank)
+        before, after = codes[at[at > 0] - 1], codes[at[at < len(data) - 1] + 1]
+        if ((before == mark) | (before == _BREAK) | (after == mark)).any():
+            return True
+        if blank != _RETURN and (after == _BREAK).any():
+            return True
+    return False
 
 
 def _wide(data: bytes) -> bool:

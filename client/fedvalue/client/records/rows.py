@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from fedvalue.client.records.cells import Cell, Section
+from fedvalue.client.records.cells import Cell, Day, Section
 from fedvalue.study.model import Name
 
 
@@ -15,14 +15,18 @@ class Rows(Section):
 
     Attributes:
       file: Its name under ``[files]``.
+      timed: True where the time of the day counts.
     """
 
+    timed: ClassVar[bool] = False
     file: Name
 
     @model_validator(mode="after")
     def _cells_in_place(self) -> Self:
         for key in type(self).model_fields:
             cell = getattr(self, key)
+            if isinstance(cell, Day) and cell.time is not None and not self.timed:
+                raise ValueError(f"{key}: the time of the day counts for measurements only")
             if not isinstance(cell, Cell):
                 continue
             if cell.several and key != "code":
@@ -31,6 +35,8 @@ class Rows(Section):
                 )
             if cell.row_number and key != "patient_id":
                 raise ValueError(f"{key}: row_number belongs to patient_id")
+            if cell.file_name and key != "patient_id":
+                raise ValueError(f"{key}: file_name belongs to patient_id")
             if "type" in cell.model_fields_set:
                 raise ValueError(f"{key}: type belongs to attributes of patients")
         return self

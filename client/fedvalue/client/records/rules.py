@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import PurePosixPath
 
 import duckdb
 import pandas as pd
 
-from fedvalue.client.records.cells import IGNORE, Cell, Day, plain_code
+from fedvalue.client.records.cells import IGNORE, TIME_FORMATS, Cell, Day, plain_code
 from fedvalue.client.records.connectors import Raw
 from fedvalue.client.records.report import SHOWN_LINES, FileRows, LeftOut, TableReport
 
@@ -25,13 +26,13 @@ _NOT_FINITE = "not a finite number"
 _TOO_LARGE = "number out of range"
 
 
-IGNORED, NO_EVENT, NO_REPORT = "ignored", "no event", "no report"
+IGNORED, NO_EVENT, NO_REPORT, NO_VALUE = "ignored", "no event", "no report", "no value"
 REPEATED = "duplicate row"
 STRANGER = "patient not in the patients table"
 DUPLICATE_CLAIM = "duplicate claim"
 LINE_OF_CLAIM = "another line of its claim"
 SUPERSEDED, VOIDED, REVERSED = "superseded by an adjustment", "void", "reversed"
-BENIGN = (IGNORED, NO_EVENT, NO_REPORT, LINE_OF_CLAIM, SUPERSEDED, VOIDED, REVERSED)
+BENIGN = (IGNORED, NO_EVENT, NO_REPORT, NO_VALUE, LINE_OF_CLAIM, SUPERSEDED, VOIDED, REVERSED)
 """Reasons that say nothing bad of a row: a code to ignore, an empty column of death or report days, a claim
 that no longer stands."""
 _ELSEWHERE = re.compile(r"\b(?:u|p|k\d+)\.")
@@ -169,7 +170,13 @@ class RowQuery:
     def number(self, cell: Cell, *, missing: str | None, largest: float = LARGEST_NUMBER) -> Value:
         """Return a finite number of at most ``largest`` in absolute value."""
         base = self.text(cell, missing=missing)
-        return self._number(base.sql, base.faults, largest, 1.0)
+        return self.number_of(base.sql, base.faults, largest=largest)
+
+    def number_of(
+        self, sql: str, faults: tuple[tuple[str, str], ...], *, largest: float = LARGEST_NUMBER
+    ) -> Value:
+        """Return the finite number that a text is, with the faults of the text before its own."""
+        return self._number(sql, faults, largest, 1.0)
 
     def _number(self, base: str, faults: tuple[tuple[str, str], ...], largest: float, scale: float) -> Value:
         read = f"coalesce(TRY_CAST(({base}) AS DOUBLE) * {scale!r}, 'infinity'::DOUBLE)"
@@ -189,7 +196,7 @@ class RowQuery:
         base = f"r.{self.raw.columns[day.column]}"
         absent = () if missing is None else ((missing, f"{base} IS NULL"),)
         if day.date is not None:
-            stamp = self.worked_out(f"CAST(try_strptime({base}, {self.parameter(list(day.format))}) AS DATE)")
+            stamp = self._stamp(base, day.format, "DATE")
             plausible = f"{stamp} BETWEEN DATE '{EARLIEST}' AND DATE '{LATEST}'"
             return Value(
                 f"CASE WHEN {plausible} THEN CAST({stamp} - DATE '1970-01-01' AS DOUBLE) END",
@@ -199,6 +206,38 @@ class RowQuery:
                     ("date out of range", f"{stamp} IS NOT NULL AND NOT ({plausible})"),
                 ),
             )
+        return self._counted(day, base, absent)
+
+    def moment(self, day: Day) -> Value:
+        """Return a day with the fraction of it that had passed, where the source tells the time."""
+        base = f"r.{self.raw.columns[day.column]}"
+        absent = (("missing day", f"{base} IS NULL"),)
+        if day.date is None:
+            return self._counted(day, base, absent)
+        formats = list(day.format if "format" in day.model_fields_set else TIME_FORMATS)
+        if day.time is not None:
+            # a date without its time stays a date
+            base = f"concat_ws(' ', {base}, r.{self.raw.columns[day.time]})"
+        stamp = self._stamp(base, formats, "TIMESTAMP")
+        plausible = f"CAST({stamp} AS DATE) BETWEEN DATE '{EARLIEST}' AND DATE '{LATEST}'"
+        return Value(
+            f"CASE WHEN {plausible} THEN epoch({stamp}) / 86400.0 END",
+            (
+                *absent,
+                ("unparseable date", f"{stamp} IS NULL"),
+                ("date out of range", f"{stamp} IS NOT NULL AND NOT ({plausible})"),
+            ),
+        )
+
+    def _stamp(self, base: str, formats: Sequence[str], kind: str) -> str:
+        """Return a date or a moment, NULL where the text is none in any of the formats."""
+        read = self.worked_out(f"CAST(try_strptime({base}, {self.parameter(list(formats))}) AS {kind})")
+        # DuckDB reads the words "infinity" and "epoch" as this day
+        word = f"CAST({read} AS DATE) = DATE '1900-01-01' AND NOT regexp_matches({base}, '[0-9]')"
+        return self.worked_out(f"CASE WHEN {word} THEN NULL ELSE {read} END")
+
+    def _counted(self, day: Day, base: str, absent: tuple[tuple[str, str], ...]) -> Value:
+        """Return a day that is a number: of the hospital's scale, or since the patient's origin."""
         number = self._number(base, absent, FARTHEST_DAY, day.scale)
         if day.day is not None:
             return number
@@ -249,6 +288,10 @@ class RowQuery:
         if cell.row_number:
             several = len(self.raw.files) > 1
             return "(CAST(r.file AS VARCHAR) || '-' || r.line)" if several else "CAST(r.line AS VARCHAR)"
+        if cell.file_name:
+            names = [PurePosixPath(file.file).name.partition(".")[0] for file in self.raw.files]
+            base = f"({self.parameter(names)})[r.file + 1]"
+            return f"left({base}, {cell.first_characters})" if cell.first_characters is not None else base
         base = "u.one" if cell.column == "*" else f"r.{self.raw.columns[cell.names[0]]}"
         return f"left({base}, {cell.first_characters})" if cell.first_characters is not None else base
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from fedvalue.client.records.cells import Cell, Day, Section
 from fedvalue.client.records.claim_sections import Claim, ClaimLine, Enrolment, VitalStatus
 from fedvalue.client.records.code_systems import System
+from fedvalue.client.records.measurement_sections import Measurement
 from fedvalue.client.records.rows import Rows
 from fedvalue.study.model import Name
 
@@ -318,6 +319,7 @@ Records = (
     | ClaimLine
     | Enrolment
     | VitalStatus
+    | Measurement
     | Survival
     | Variant
     | Test

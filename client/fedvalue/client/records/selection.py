@@ -10,10 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.client.records.day_zero import day_zero, tables_read
+from fedvalue.client.records.engines import Engine
 from fedvalue.client.records.store import quoted
 from fedvalue.errors import SourceMissing
 from fedvalue.study.cohort import Cohort, Criterion
 from fedvalue.study.model import window_days
+
+_DATED = (
+    "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "test", "admission",
+    "adverse_event", "measurement",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +35,11 @@ class Step:
     patients: int
 
 
-def select(connection: duckdb.DuckDBPyConnection, cohort: Cohort) -> tuple[Step, ...]:
+def select(connection: Engine, cohort: Cohort) -> tuple[Step, ...]:
     """Create the temporary tables ``chosen(position, patient_id, index_day)``, in order, and ``lost``.
 
     ``lost(patient_id, step)`` has who was left out, and by which step: 0 is the index, then the criteria.
+    All of it runs where the tables are, on a server too.
 
     Returns:
       How many patients every step leaves.
@@ -45,26 +52,33 @@ def select(connection: duckdb.DuckDBPyConnection, cohort: Cohort) -> tuple[Step,
     day_zero(connection, cohort, code_matches)
     observed = "" if cohort.observable is None else f", insured for {cohort.observable} before"
     steps.append(Step(f"with a {cohort.index.what}{observed}", _count(connection, "step")))
+    left = "step"
     connection.execute(
-        "CREATE TEMP TABLE lost AS SELECT patient_id, 0 AS step FROM patient "
-        "WHERE patient_id NOT IN (SELECT patient_id FROM step)"
+        "CREATE TEMP TABLE lost AS SELECT p.patient_id, 0 AS step FROM patient p "
+        "WHERE NOT EXISTS (SELECT 1 FROM step s WHERE s.patient_id = p.patient_id)"
     )
     for word, criteria in (("require", cohort.require), ("exclude", cohort.exclude)):
         for criterion in criteria:
-            connection.execute("CREATE OR REPLACE TEMP TABLE before AS SELECT patient_id FROM step")
-            _keep(connection, criterion, required=word == "require")
+            before, left = left, f"step_{len(steps)}"
+            _keep(connection, criterion, before, left, required=word == "require")
             connection.execute(
-                "INSERT INTO lost SELECT patient_id, $step FROM before "
-                "WHERE patient_id NOT IN (SELECT patient_id FROM step)",
-                {"step": len(steps) - 1},
+                f"INSERT INTO lost SELECT b.patient_id, {len(steps) - 1} FROM {before} b "  # noqa: S608 (own names)
+                f"WHERE NOT EXISTS (SELECT 1 FROM {left} s WHERE s.patient_id = b.patient_id)"
             )
             what = f"{word} {criterion.kind} {' or '.join(criterion.codes)} within {criterion.within}"
-            steps.append(Step(what, _count(connection, "step")))
+            steps.append(Step(what, _count(connection, left)))
     connection.execute(
-        "CREATE TEMP TABLE chosen AS SELECT row_number() OVER (ORDER BY patient_id) - 1 AS position, "
-        "patient_id, index_day FROM step"
+        "CREATE TEMP TABLE chosen AS SELECT row_number() OVER (ORDER BY patient_id) - 1 AS position, "  # noqa: S608 (own name)
+        f"patient_id, index_day FROM {left}"
     )
     return tuple(steps)
+
+
+def latest_day(connection: Engine) -> float | None:
+    """Return the latest day of any record, None where there is none: the data cut of a cohort."""
+    latest = " UNION ALL ".join(f"SELECT max(day) AS day FROM {table}" for table in _DATED)  # noqa: S608 (own names)
+    found = connection.execute(f"SELECT max(day) FROM ({latest}) x").fetchone()  # noqa: S608 (own names)
+    return None if found is None or found[0] is None else float(found[0])
 
 
 def code_matches(codes: Sequence[str]) -> tuple[str, dict[str, object]]:
@@ -74,7 +88,7 @@ def code_matches(codes: Sequence[str]) -> tuple[str, dict[str, object]]:
     parts = [f"starts_with(x.code, ${name})" for name in prefixes]
     parameters: dict[str, object] = dict(prefixes)
     if exact:
-        parts.append("list_contains($exact, x.code)")
+        parts.append("x.code = ANY($exact)")
         parameters["exact"] = exact
     return f"({' OR '.join(parts)})", parameters
 
@@ -96,7 +110,7 @@ def within_window(table: str, matches: str, *, undated: bool = False) -> str:
     )
 
 
-def require_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], who: str) -> None:
+def require_tables(connection: Engine, tables: Sequence[str], who: str) -> None:
     """Check that the site's mapping fills these tables.
 
     Raises:
@@ -114,12 +128,13 @@ def require_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str],
             )
 
 
-def _keep(connection: duckdb.DuckDBPyConnection, criterion: Criterion, *, required: bool) -> None:
+def _keep(connection: Engine, criterion: Criterion, before: str, left: str, *, required: bool) -> None:
+    """Create the temporary table ``left`` of those in ``before`` whom a criterion keeps."""
     require_tables(connection, (criterion.kind,), f"a criterion ({criterion.kind})")
     matches, parameters = code_matches(criterion.codes)
     first, last = window_days(criterion.within)
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE step AS SELECT * FROM step s WHERE "  # noqa: S608 (own names)
+        f"CREATE TEMP TABLE {left} AS SELECT * FROM {before} s WHERE "  # noqa: S608 (own names)
         f"{'' if required else 'NOT '}EXISTS "
         f"(SELECT 1 FROM {criterion.kind} x WHERE x.patient_id = s.patient_id "
         f"AND {matches} AND x.day - s.index_day BETWEEN $first AND $last)",
@@ -127,7 +142,7 @@ def _keep(connection: duckdb.DuckDBPyConnection, criterion: Criterion, *, requir
     )
 
 
-def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+def _count(connection: Engine, table: str) -> int:
     row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 (own names)
     return int(row[0]) if row else 0
 

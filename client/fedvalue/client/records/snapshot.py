@@ -17,18 +17,17 @@ from numpy.typing import NDArray
 
 from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
 from fedvalue.client.records import outcomes, variables
-from fedvalue.client.records.selection import Step, select
-from fedvalue.client.records.store import MODEST, Limits, reading, require_format, writing
+from fedvalue.client.records.needed import needed
+from fedvalue.client.records.patient_cap import require_within_cap
+from fedvalue.client.records.selection import Step
+from fedvalue.client.records.store import MODEST, Limits, reading, writing
+from fedvalue.client.records.stores import choosing
 from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
 from fedvalue.study.endpoints import Binary
 from fedvalue.study.file import digest
 from fedvalue.study.schema import Study
 
 _HASHED_ROWS = 20_000
-_DATED = (
-    "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "test", "admission",
-    "adverse_event",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,8 @@ def build(database_path: Path, study: Study, *, limits: Limits = MODEST) -> Froz
       SourceUnreadable: the file is no store.
       StudyInvalid: a class of variants that nobody could have.
     """
-    with reading(database_path, limits=limits) as connection:
-        require_format(connection, where=str(database_path))
-        steps = select(connection, study.cohort)
+    with choosing(database_path, study.cohort, needed(study), limits=limits) as chosen:
+        connection, steps, cut = chosen.connection, chosen.steps, chosen.data_cut
         ids = connection.execute("SELECT patient_id FROM chosen ORDER BY position").fetchall()
         lost = connection.execute("SELECT patient_id, step FROM lost ORDER BY patient_id").fetchall()
         categorical = {name: item for name, item in study.variables.items() if item.categorical}
@@ -110,14 +108,12 @@ def build(database_path: Path, study: Study, *, limits: Limits = MODEST) -> Froz
             survival={name: outcomes.survival(connection, study, name, item) for name, item in timed.items()},
             lost=np.array([step for _, step in lost], dtype=np.int64),
         )
-        latest = " UNION ALL ".join(f"SELECT max(day) AS day FROM {table}" for table in _DATED)  # noqa: S608 (own names)
-        cut = connection.execute(f"SELECT max(day) FROM ({latest})").fetchone()  # noqa: S608 (own names)
         calendar = connection.execute("SELECT value FROM store_meta WHERE key = 'calendar'").fetchone()
     return Frozen(
         np.array([patient for (patient,) in ids], dtype=object),
         cohort,
         steps,
-        None if cut is None or cut[0] is None else float(cut[0]),
+        cut,
         calendar is not None and calendar[0] == "true",
         np.array([patient for patient, _ in lost], dtype=object),
     )
@@ -142,6 +138,9 @@ def freeze(
 ) -> Snapshot:
     """Write the cohort of a study to ``folder`` once; later loads do not change it.
 
+    Sums are exact for as many patients as the study's public cap says, so that a larger cohort is refused
+    here, at the hospital and before anybody asks: in a round a refusal would tell of patients.
+
     Args:
       database_path: The store.
       study: The study.
@@ -152,6 +151,7 @@ def freeze(
     Raises:
       OutputError: this study is frozen already, or the place cannot be written.
       SourceMissing, SourceUnreadable, StudyInvalid: as in `build`.
+      StudyInvalid: more patients than the study's public cap.
     """
     key = digest(study)
     path = snapshot_path(folder, key)
@@ -166,6 +166,7 @@ def freeze(
     if counted is not None:
         stay = np.array(counted(ids.tolist()), dtype=bool)
         ids, columns = ids[stay], {name: column[stay] for name, column in columns.items()}
+    require_within_cap(study, len(ids))
     lost_ids, steps = frozen.lost_ids, frozen.cohort.lost
     if counted is not None and len(lost_ids):
         stay = np.array(counted(lost_ids.tolist()), dtype=bool)

@@ -20,6 +20,9 @@ are known by pseudonyms, see `pseudonyms`; ``source`` is the number of the file 
             allele_fraction, filter)                catalogued: name in the catalogue of actionable variants
     admission(patient_id, day, discharge, code)     stays in hospital; code: main diagnosis
     adverse_event(patient_id, day, code, grade)     grade 1 to 5 (CTCAE), NULL where it is not known
+    measurement(patient_id, day, code, value, unit) day with its fraction; the unit that values of the
+    quantity
+                                                    are kept in, see `fedvalue.study.quantities`
     test(patient_id, day, gene, status, panel, assay)
                                                     gene '*' means every gene; day NULL: report day not known;
                                                     status: see `scope`, only 'tested' makes a wild type
@@ -42,13 +45,14 @@ from pathlib import Path
 
 import duckdb
 
+from fedvalue.client.records.engines import Engine
 from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
 
 CANONICAL = (
     "patient", "drug", "response", "event", "follow_up", "condition", "procedure", "claim", "variant", "test",
-    "admission", "adverse_event", "claim_line", "enrolment", "vital_status",
+    "admission", "adverse_event", "measurement", "claim_line", "enrolment", "vital_status",
 )  # fmt: skip
-FORMAT = 2
+FORMAT = 3
 """Version of the layout of the tables; `migrations` leads from one to the next and back."""
 EVERY_GENE = "*"
 UNSPECIFIED = "Unspecified"
@@ -86,6 +90,15 @@ CREATE TABLE loaded(source INTEGER, recipe VARCHAR, file VARCHAR, digest VARCHAR
                     report VARCHAR, reading VARCHAR);
 """
 """Tables that came with layout 2."""
+SINCE_3 = """
+CREATE TABLE measurement(patient_id VARCHAR, day DOUBLE, code VARCHAR, value DOUBLE, unit VARCHAR,
+                         source INTEGER);
+"""
+"""The table that came with layout 3."""
+
+
+_LAYOUT = "STORAGE_VERSION 'v1.3.0'"
+"""Of DuckDB's own file: every version that is allowed reads it, and text is written faster than in v0.10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +125,10 @@ def quoted(identifier: str) -> str:
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the canonical tables but ``patient``, whose attributes the mapping names."""
-    connection.execute(_TABLES + SINCE_2)
+    connection.execute(_TABLES + SINCE_2 + SINCE_3)
 
 
-def require_format(connection: duckdb.DuckDBPyConnection, *, where: str) -> None:
+def require_format(connection: Engine, *, where: str) -> None:
     """Check that a store has the layout of this version.
 
     Raises:
@@ -134,7 +147,7 @@ def require_format(connection: duckdb.DuckDBPyConnection, *, where: str) -> None
         )
 
 
-def format_of(connection: duckdb.DuckDBPyConnection) -> int | None:
+def format_of(connection: Engine) -> int | None:
     """Return the version of a store's layout, None where it is no store."""
     try:
         found = connection.execute("SELECT value FROM store_meta WHERE key = 'format'").fetchone()
@@ -161,16 +174,7 @@ def writing(
     Raises:
       OutputError: the place cannot be written.
     """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise OutputError(
-            f"the store cannot be written: {error.strerror}",
-            where=str(path),
-            do="choose a folder that you may write",
-        ) from error
-    try:
+    with _room(path) as room:
         growing = room / "store.duckdb"
         if onto is not None:
             _copy(onto, growing)
@@ -185,6 +189,46 @@ def writing(
             raise OutputError(
                 f"the store cannot be put in place: {error.strerror}", where=str(path)
             ) from error
+
+
+@contextmanager
+def beside(
+    path: Path, *, read_from: Path, limits: Limits
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """Give a connection to a DuckDB file that is thrown away, and the folder for what it hands on.
+
+    Args:
+      path: The folder lies beside it; only its owner may enter.
+      read_from: The other folder whose files SQL may read.
+      limits: Threads and memory.
+
+    Raises:
+      OutputError: the place cannot be written.
+    """
+    with _room(path) as room:
+        growing, handed = room / "store.duckdb", room / "handed"
+        handed.mkdir()
+        with _connected(
+            growing, read_only=False, spill=room / "spill", read_from=read_from, limits=limits, room=handed
+        ) as connection:
+            growing.chmod(0o600)
+            yield connection, handed
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` that only its owner may enter, for as long as the block lasts."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise OutputError(
+            f"the store cannot be written: {error.strerror}",
+            where=str(path),
+            do="choose a folder that you may write",
+        ) from error
+    try:
+        yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
@@ -231,8 +275,13 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: Path, *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(path: Path, *, limits: Limits, room: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a read-only connection to a store.
+
+    Args:
+      path: The store.
+      limits: Threads and memory.
+      room: The one folder that SQL may write files into.
 
     Raises:
       SourceMissing: there is no such file.
@@ -242,7 +291,9 @@ def reading(path: Path, *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection
         raise SourceMissing("there is no store", where=str(path), do="run `fedvalue site load` first")
     spill = Path(tempfile.mkdtemp(prefix="fedvalue-spill-"))
     try:
-        with _connected(path, read_only=True, spill=spill, read_from=None, limits=limits) as connection:
+        with _connected(
+            path, read_only=True, spill=spill, read_from=None, limits=limits, room=room
+        ) as connection:
             yield connection
     finally:
         shutil.rmtree(spill, ignore_errors=True)
@@ -261,7 +312,13 @@ def scratch(*, read_from: Path, limits: Limits) -> Iterator[duckdb.DuckDBPyConne
 
 @contextmanager
 def _connected(
-    path: Path | None, *, read_only: bool, spill: Path, read_from: Path | None, limits: Limits
+    path: Path | None,
+    *,
+    read_only: bool,
+    spill: Path,
+    read_from: Path | None,
+    limits: Limits,
+    room: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     never: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
@@ -281,7 +338,7 @@ def _connected(
         connection.execute("SET enable_progress_bar = false")
         if path is not None:
             _attach(connection, path, read_only=read_only)
-        allowed = [] if read_from is None else [str(read_from.resolve())]
+        allowed = [str(folder.resolve()) for folder in (read_from, room) if folder is not None]
         connection.execute("SET allowed_directories = ?", [allowed])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -327,7 +384,7 @@ def interrupted(error: BaseException | None) -> bool:
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     name = "'" + str(path).replace("'", "''") + "'"
     try:
-        connection.execute(f"ATTACH {name} AS site (TYPE duckdb{', READ_ONLY' if read_only else ''})")
+        connection.execute(f"ATTACH {name} AS site (TYPE duckdb, {'READ_ONLY' if read_only else _LAYOUT})")
         connection.execute("USE site")
     except duckdb.Error as error:
         if interrupted(error):

@@ -11,6 +11,8 @@ from fedvalue.client.records.code_systems import ANOTHER_SYSTEM, SHAPES, System
 from fedvalue.client.records.connectors import Raw, Wanted
 from fedvalue.client.records.genomics import MAF_OPTIONAL, complete, load_panel, load_test, load_variant
 from fedvalue.client.records.mapping import Mapping, SourceFile
+from fedvalue.client.records.measurement_sections import Measurement
+from fedvalue.client.records.measurements import load_measurement
 from fedvalue.client.records.molecular import load_molecular_report
 from fedvalue.client.records.pseudonyms import Pseudonyms
 from fedvalue.client.records.report import TableReport
@@ -66,7 +68,7 @@ def wanted(mapping: Mapping, file: str) -> Wanted:
             if isinstance(value, Cell):
                 columns |= set(value.names)
             elif isinstance(value, Day):
-                columns.add(value.column)
+                columns |= set(value.columns)
     return Wanted(frozenset(columns), frozenset(alternatives - columns))
 
 
@@ -149,6 +151,8 @@ def load_table(
         return load_enrolment(connection, where, table, raw)
     if isinstance(table, VitalStatus):
         return load_vital_status(connection, where, table, raw)
+    if isinstance(table, Measurement):
+        return load_measurement(connection, where, table, raw)
     query = RowQuery(connection, raw)
     code = query.each(table.code) if isinstance(table, Drug | Coded | AdverseEvent) else None
     query.patient(table.patient_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +17,7 @@ from fedvalue.client.records.mapping import SourceFile
 from fedvalue.client.records.plain_text import looked_through, read_plain
 from fedvalue.client.records.report import SHOWN_LINES, FileReport, LeftOut
 from fedvalue.client.records.store import interrupted, quoted
-from fedvalue.client.records.text_lines import Block, blocks, cells, whole_records
+from fedvalue.client.records.text_lines import Block, blocks, cells, chunks, whole_records
 from fedvalue.errors import SourceUnreadable
 
 MALFORMED = "malformed line"
@@ -85,12 +86,15 @@ class DelimitedText:
     def _open(self, source: SourceFile, shown: str, path: Path) -> _Opened:
         """Return the column names and the lines below them."""
         delimiter = source.delimiter or _DELIMITERS[source.kind]
-        stream = blocks(path, source.encoding, where=shown)
+        encoding = _encoding(source, path, shown)
+        stream = blocks(path, encoding, where=shown)
         for block in stream:
             for position, line in enumerate(block.lines):
+                if block.first + position <= source.skip:
+                    continue
                 if line is None:
                     raise SourceUnreadable(
-                        f"the header is not {source.encoding} text",
+                        f"the header is not {encoding} text",
                         where=shown,
                         do="set encoding = 'gb18030' or 'utf-8'",
                     )
@@ -156,6 +160,8 @@ class DelimitedText:
         shape = {"width": len(opened.header), "blanks": BLANKS, "delimiter": opened.delimiter}
         rows, bad, lines = 0, 0, list[int]()
         for block in opened.stream:
+            if all(line == "" for line in block.lines):
+                continue
             frame = _frame(block)
             connection.register("block", frame)
             connection.execute(cut, shape)
@@ -211,6 +217,16 @@ class Parquet:
         return Raw(table, columns, tuple(reports))
 
 
+def _encoding(source: SourceFile, path: Path, shown: str) -> str:
+    """Return the encoding that the mapping says, but UTF-8 for a file that begins with UTF-8's own mark.
+
+    A spreadsheet saves some tables of a folder as GB18030 and leaves those that nobody filled in as they
+    were.
+    """
+    marked = source.encoding != "utf-8" and next(iter(chunks(path, shown)), b"").startswith(codecs.BOM_UTF8)
+    return "utf-8" if marked else source.encoding
+
+
 def _parquet_header(connection: duckdb.DuckDBPyConnection, shown: str, path: Path) -> list[str]:
     try:
         there = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [str(path)]).description
@@ -259,20 +275,22 @@ def _cut_sql(delimiter: str, *, quotes: bool) -> str:
 
 
 def _insert_sql(table: str, columns: dict[str, str], header: list[str], *, quotes: bool) -> str:
-    chosen = []
-    for name in columns:
-        if name not in header:
-            chosen.append("NULL")
-            continue
-        cell = f"cells[{header.index(name) + 1}]"
-        if quotes:
-            bare = f"trim({cell}, ' ')"
-            cell = (
-                f"CASE WHEN starts_with({bare}, '\"') "
-                f"THEN replace(substr({bare}, 2, length({bare}) - 2), '\"\"', '\"') ELSE {cell} END"
-            )
-        chosen.append(cell_sql(f"({cell})"))
-    return f"INSERT INTO {table} SELECT {', '.join(['line', *chosen])} FROM cut WHERE sound ORDER BY line"  # noqa: S608 (own names)
+    """SQL of the sound lines' cells, level by level: in one expression a wide table takes seconds to plan."""
+    there = {column: header.index(name) + 1 for name, column in columns.items() if name in header}
+    edges = "' '" if quotes else "$blanks"
+    rows = _level({column: f"trim(cells[{at}], {edges})" for column, at in there.items()}, "cut WHERE sound")
+    if quotes:
+        inside = "replace(substr({0}, 2, length({0}) - 2), '\"\"', '\"')"
+        bare = f"trim(CASE WHEN starts_with({{0}}, '\"') THEN {inside} ELSE {{0}} END, $blanks)"
+        rows = _level({column: bare.format(column) for column in there}, f"({rows})")
+    known = "CASE WHEN {0} = '' OR list_contains($missing, {0}) THEN NULL ELSE {0} END"
+    chosen = {column: known.format(column) if column in there else "NULL" for column in columns.values()}
+    return f"INSERT INTO {table} {_level(chosen, f'({rows})')} ORDER BY line"
+
+
+def _level(chosen: dict[str, str], rows: str) -> str:
+    cells_of = [f"{sql} AS {column}" for column, sql in chosen.items()]
+    return f"SELECT {', '.join(['line', *cells_of])} FROM {rows}"  # noqa: S608 (own names)
 
 
 def _count(result: duckdb.DuckDBPyConnection) -> int:

@@ -22,6 +22,9 @@ from fedvalue.errors import SourceMissing, SourceUnreadable
 BLOCK = 8 << 20
 LONGEST_LINE = 64 << 20
 """Bytes of a line; a longer one is no text of a table and is left out, alone."""
+BOMB = 1 << 27
+"""Bytes that gzip may unpack to, however small it is; beyond, at most `MOST_TIMES` times its own."""
+MOST_TIMES = 400
 LINES_IN_QUOTES = 20
 """How many lines one quoted cell may span."""
 
@@ -65,6 +68,8 @@ def blocks(
                 where=where,
                 do="save it as UTF-8 text (a CSV export), or say its encoding",
             )
+        if len(rest) > LONGEST_LINE and b"\n" not in data:
+            continue  # the line is left out as it is
         cut = (rest + data).split(b"\n")
         rest = cut.pop()[: LONGEST_LINE + 1]
         if cut:
@@ -83,14 +88,22 @@ def chunks(path: Path, where: str) -> Iterator[bytes]:
 
     Raises:
       SourceMissing: the file cannot be opened.
-      SourceUnreadable: damaged gzip.
+      SourceUnreadable: damaged gzip, or a few bytes that unpack to more than any table has.
     """
+    unpacked = 0
     try:
         with path.open("rb") as plain:
             zipped = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
             with gzip.GzipFile(fileobj=plain) if zipped else plain as stream:
                 while data := stream.read(BLOCK):
+                    unpacked += len(data)
+                    if unpacked > BOMB and zipped and unpacked > MOST_TIMES * plain.tell():
+                        raise SourceUnreadable(
+                            f"the gzip file unpacks to more than {MOST_TIMES} times its size",
+                            where=where,
+                            do="unpack it and look at it; if it is right, leave it unpacked",
+                        )
                     yield data
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise SourceUnreadable(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.client.records.counting import counted_days, first_record_day, index_days, worst_grade
+from fedvalue.client.records.measured import measured
 from fedvalue.client.records.selection import integers, person_column, require_tables, within_window
 from fedvalue.client.records.variant_levels import first_variant_level, variant_level
 from fedvalue.study.cohort import Variable
@@ -50,6 +51,10 @@ def number(connection: duckdb.DuckDBPyConnection, name: str, variable: Variable)
     parameters: dict[str, object] = {}
     if variable.calendar is not None:
         return index_days(connection, variable.clip or (-np.inf, np.inf))
+    read = variable.measurement or variable.sensor
+    if read is not None:
+        shown = measured(connection, f"the variable {name!r}", read)
+        return np.clip(shown, *(variable.clip or (-np.inf, np.inf)))
     if variable.count is not None:
         values, parameters = counted_days(connection, name, variable.count)
     elif variable.first_day is not None:

@@ -174,6 +174,8 @@ def _remove(home: Path, choose: Callable[..., object], event: str, yes: bool) ->
     typer.echo(
         "\n".join(["removed:", *(f"  {n}" for n in what.goes), "kept:", *(f"  {n}" for n in what.stays)])
     )
+    if what.server is not None:
+        typer.echo("removed too: the records on the PostgreSQL server")
     if not yes:
         typer.confirm(f"Remove {len(what.goes)} files for good?", abort=True)
     remove(opened, what, event=event)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedvalue.client.home import Clock, SiteHome, system_clock
 from fedvalue.client.identity import load_identity
-from fedvalue.client.running import doctor_machine, doctor_network
+from fedvalue.client.running import doctor_machine, doctor_network, doctor_records
 from fedvalue.client.running.doctor_machine import Machine
 from fedvalue.client.running.doctor_network import Target, chosen_proxy
 from fedvalue.client.running.doctor_words import Line
@@ -52,6 +52,7 @@ def examine(
         *doctor_machine.memory_lines(machine),
         *doctor_machine.disk_lines(home),
         *doctor_machine.encryption_lines(home, machine),
+        *doctor_records.server_lines(home),
         *doctor_machine.clock_lines(machine),
         *_papers(home, clock),
         *_network(settings.flower, others, _node_runs(home, settings), clock()),

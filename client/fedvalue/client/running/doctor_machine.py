@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
 
+from fedvalue.client.places import RECORDS_SERVER
 from fedvalue.client.running.doctor_words import Line
 
 GIB = 2**30
@@ -56,6 +57,7 @@ def home_lines(home: Path) -> list[Line]:
     if not (home / "policy.toml").exists():
         return [Line("home", "fail", "home_missing", {"path": str(home)})]
     secret = [home, home / "keys", *home.glob("keys/*.pem"), *home.glob("*.duckdb"), *home.glob("*.sqlite")]
+    secret.append(home / RECORDS_SERVER)
     for path in secret:
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             return [Line("home", "fail", "home_open", {"path": str(path)})]

@@ -12,13 +12,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedvalue.client.governance.approvals import APPROVED_FILES
 from fedvalue.client.governance.audit import AuditLog
 from fedvalue.client.home import SiteHome, write_atomically
 from fedvalue.client.node import LOCK as NODE_LOCK
+from fedvalue.client.records.databases import is_server
+from fedvalue.client.records.server_changes import remove_store
 from fedvalue.client.running.site import LOCK as SITE_LOCK
 from fedvalue.errors import LedgerBusy, OutputError
 
@@ -48,10 +50,12 @@ class Removal:
     Attributes:
       goes: Files and folders, relative to the home, in order.
       stays: The same for what is kept.
+      server: Where it is named, the records on this PostgreSQL server go too: the file that names it.
     """
 
     goes: tuple[str, ...]
     stays: tuple[str, ...]
+    server: Path | None = None
 
 
 def of_patients(home: SiteHome) -> Removal:
@@ -61,7 +65,7 @@ def of_patients(home: SiteHome) -> Removal:
     it no further study could be charged rightly.
     """
     found = [name for name in PATIENTS if (home.folder / name).exists()]
-    return _split(home, {*found, *_frozen(home)})
+    return replace(_split(home, {*found, *_frozen(home)}), server=_server(home))
 
 
 def of_everything(home: SiteHome) -> Removal:
@@ -69,7 +73,11 @@ def of_everything(home: SiteHome) -> Removal:
     kept = {*KEPT, *(f"{study}/{name}" for study in _studies(home) for name in APPROVED_FILES)}
     found = _split(home, {name for name in _files(home) if not _stays(name, kept)})
     locks = tuple(name for name in (SITE_LOCK, NODE_LOCK) if name not in found.goes)  # made when it is done
-    return Removal((*found.goes, *locks), found.stays)
+    return Removal((*found.goes, *locks), found.stays, _server(home))
+
+
+def _server(home: SiteHome) -> Path | None:
+    return home.records_file if is_server(home.records_file) else None
 
 
 def _stays(name: str, kept: set[str]) -> bool:
@@ -93,10 +101,13 @@ def remove(home: SiteHome, what: Removal, *, event: str) -> None:
 
     Raises:
       LedgerBusy: the site, or its node, runs.
+      SourceMissing, SourceUnreadable: the server that holds the records cannot be asked; nothing was removed.
       OutputError: a file cannot be removed; what was removed before it is gone.
     """
     with _stopped(home.folder):
         write_atomically(home.folder / "keys" / "site.pub", home.card().public_key.encode())
+        if what.server is not None:
+            remove_store(what.server)
         AuditLog(home.audit_file, home.clock).write(event, files=len(what.goes))
         for name in what.goes:
             path = home.folder / name

@@ -72,7 +72,8 @@ def _clip(name: str, measured: Measured) -> str:
 
 def _proportion(q: Any, m: Measured) -> str:
     missing = "缺失计为失败" if m.binary(q.endpoint).missing == "non_response" else "缺失者不计入"
-    return f"达到 {q.endpoint} 的患者比例{_by(q.by)}；{missing}"
+    how = "（各项限值均达标）" if m.binary(q.endpoint).targets else ""
+    return f"达到 {q.endpoint}{how} 的患者比例{_by(q.by)}；{missing}"
 
 
 def _kaplan_meier(q: Any, m: Measured) -> str:

@@ -38,4 +38,6 @@ class Proportion(Question):
         how = endpoint.what or f"column {endpoint.column}"
         if endpoint.within_days is not None:
             how = f"an unplanned stay within {endpoint.within_days} days of discharge"
+        if endpoint.targets:
+            how = "every limit kept"
         return f"The share of patients with {self.endpoint} ({how}){groups_in_words(self.by)}; {missing}"

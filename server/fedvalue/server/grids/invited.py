@@ -123,11 +123,17 @@ class InvitedGrid(Grid):
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> list[int]:
-        """Return Flower's nodes that have joined a session, or for which none is waited for any longer."""
+        """Return Flower's nodes that have joined a session, and once all are settled also the others.
+
+        Who declines does so at once, also a hospital of the federation that is not asked for this study; were
+        it counted, the study would begin without those that are about to join.
+        """
         nodes = list(self._flower.get_node_ids())
         self._invite([node for node in nodes if node not in self._guests])
         self._hear()
-        return [node for node in nodes if self._settled(self._guests[node])]
+        if all(self._settled(self._guests[node]) for node in nodes):
+            return nodes
+        return [node for node in nodes if self._streams(node)]
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Send each message over its node's session, or over Flower's grid where there is none."""

@@ -1,8 +1,8 @@
 """The card of a model: what it is for, what was measured of it, where it fails, what it cost in privacy.
 
 One page in the look of every report, made from the signed package alone. A protected group that was too small
-reads "not assessed" in its row, never nothing and never "fair". Attacks that nobody ran stand there as not
-run.
+reads "not assessed" in its row, never nothing and never "fair". A model whose way of training
+nobody attacked is called not audited.
 """
 
 from __future__ import annotations
@@ -285,22 +285,26 @@ def _privacy(package: ModelPackage, voice: Voice) -> Part:
 
 
 def _attacks(package: ModelPackage, voice: Voice) -> Part:
-    found = {check.attack: check for check in package.checks}
     rows: list[tuple[Words, ...]] = []
     for attack in ATTACKS:
-        check = next((one for name, one in found.items() if name == attack and one.value is not None), None)
-        if check is None:
-            rows.append((voice(f"model.{attack}"), voice("model.not_run"), DASH, DASH, DASH))
-            continue
-        rows.append(
-            (voice(f"model.{attack}"), number(check.value or 0.0, 3), _or_dash(check.upper),
-             _or_dash(check.bound), check.command)
-        )  # fmt: skip
-    head = tuple(
-        voice(f"model.{word}") for word in ("attack", "advantage", "upper_end", "allowed", "command")
+        found = [one for one in package.checks if one.attack == attack and one.value is not None]
+        rows += [
+            (voice(f"model.{attack}"), voice(f"model.attacked_{check.of}"), number(check.value or 0.0, 3),
+             _or_dash(check.upper), _or_dash(check.bound), _or_dash(check.epsilon_at_least),
+             _or_dash(check.epsilon), joined([check.command, check.source] if check.source else
+                                             [check.command], ", "))
+            for check in found
+        ]  # fmt: skip
+        if not found:
+            rows.append((voice(f"model.{attack}"), voice("model.not_audited"), *[DASH] * 6))
+    words = ("attack", "attacked", "advantage", "upper_end", "allowed", "shown", "promised", "command")
+    table = Table(
+        voice("model.attacks"), tuple(voice(f"model.{w}") for w in words), tuple(rows), frozenset({1, 7})
     )
-    table = Table(voice("model.attacks"), head, tuple(rows), frozenset({4}))
-    return Part("attacks", voice("model.attacks"), (voice("model.attacks_lead"),), tables=(table,))
+    lead = [voice("model.attacks_lead")]
+    if any(check.of == "method" for check in package.checks):
+        lead.append(voice("model.attacks_method"))
+    return Part("attacks", voice("model.attacks"), tuple(lead), tables=(table,))
 
 
 def _or_dash(value: float | None) -> str:

@@ -79,6 +79,9 @@ class Names:
             return self.voice("outcome.time_to", events=joined(events, self.voice("outcome.or")))
         if endpoint.within_days is not None:
             return self.voice("outcome.readmission", days=whole(endpoint.within_days))
+        if endpoint.targets:
+            limits = [Phrase(target.in_words(), target.in_words("zh")) for target in endpoint.targets]
+            return joined(limits, self.voice("outcome.and"))
         if endpoint.source == "person":
             return Phrase.same((endpoint.column or name).replace("_", " "))
         codes = joined(

@@ -15,15 +15,18 @@ from typer.testing import CliRunner
 from fedvalue.client.cli import app
 from fedvalue.client.describing.counting import SYSTEMS
 from fedvalue.client.describing.description import JSON, PAGE, Description, describe
-from fedvalue.client.describing.measure import AREAS, Measure
+from fedvalue.client.describing.measure import AREAS, Measure, tables_of
 from fedvalue.client.describing.page import described_page, write_page
+from fedvalue.client.describing.vital import vital_status
 from fedvalue.client.describing.words import SENTENCES, TITLES, described_text, said
 from fedvalue.client.governance.policy import Budget, Policy
 from fedvalue.client.home import SiteHome
 from fedvalue.client.loading import load_records
 from fedvalue.client.records.mapping import load_mapping
+from fedvalue.client.records.store import MODEST, reading
 from fedvalue.errors import SourceMissing
 from tests.agreement import FULL, study
+from tests.records_desk import Desk
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -176,6 +179,40 @@ def test_unknown_vital_status_is_of_those_whose_day_has_come(home: SiteHome) -> 
         (2, 4),
         (2, 4),
     ]
+
+
+def test_each_source_of_vital_status_is_told_by_itself_with_its_last_day_alive(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, tmp_path / "home" / "records.duckdb")
+    # a died as the register says; b answered a call after 200 days; c was seen after 400 days, in person
+    desk.write(
+        people="id,start\na,2024-01-01\nb,2024-01-01\nc,2024-01-01",
+        register="id,day,status\na,2024-03-01,dead",
+        calls="id,day,status\nb,2024-07-19,alive\na,2024-02-01,alive",
+        visits="id,day\nc,2025-02-04",
+    )
+    sources = "".join(
+        f'[[vital_status]]\nfile = "{file}"\npatient_id = "id"\nday = {{ date = "day" }}\nstatus = "status"\n'
+        f'how = "{how}"\n'
+        for file, how in (("register", "registry"), ("calls", "call"))
+    )
+    desk.load(
+        '[patient]\nfile = "people"\npatient_id = "id"\norigin = { date = "start" }\n' + sources
+        + '[[follow_up]]\nfile = "visits"\npatient_id = "id"\nday = { date = "day" }\n'
+    )  # fmt: skip
+    with reading(desk.database, limits=MODEST) as store:
+        measures = list(vital_status(store, tables_of(store)))
+    known = {m.about: (m.count, m.of, m.detail) for m in measures if m.key == "known_by"}
+    assert known == {
+        "follow-up": (1, 3, "2025-02-04"), "registry": (1, 3, "-"), "call": (2, 3, "2024-07-19"),
+    }  # fmt: skip
+    # the cut is 2025-02-04: 24 months have come for nobody
+    alone = {(m.detail, m.about): (m.count, m.of) for m in measures if m.key == "unknown_by"}
+    assert [alone["registry", months] for months in ("6", "12", "24")] == [(2, 3), (2, 3), (0, 0)]
+    assert [alone["call", months] for months in ("6", "12")] == [(2, 3), (3, 3)]
+    assert [alone["follow-up", months] for months in ("6", "12")] == [(2, 3), (2, 3)]
+    assert {said(m, "zh") for m in measures if m.about == "registry"} == {
+        "由来源“死亡登记”得知生存状态的患者；最后确认存活日 -"
+    }
 
 
 def test_drift_is_against_the_load_before_also_when_one_load_is_described_twice(home: SiteHome) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from tests.records_desk import Desk
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    folder = tmp_path / "hospital"
+def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Desk:
+    """A hospital with its store: a DuckDB file, or on the server of the tests where the environment says so.
+
+    ``FEDVALUE_TEST_STORE=postgresql`` asks the hand-worked answers of this folder of the other engine; tests
+    that open the file itself are not for it.
+    """
+    folder, home = tmp_path / "hospital", tmp_path / "home"
     folder.mkdir()
-    return Desk(folder, tmp_path / "home" / "records.duckdb")
+    if os.environ.get("FEDVALUE_TEST_STORE") == "postgresql":
+        place: Path = request.getfixturevalue("on_server")(home)
+        return Desk(folder, place)
+    return Desk(folder, home / "records.duckdb")

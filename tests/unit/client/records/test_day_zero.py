@@ -79,15 +79,12 @@ def hospital(desk: Desk) -> Desk:
 def zero(desk: Desk, cohort: str) -> dict[str, float]:
     """Patient to day zero; 2024-01-01 is day 19,723."""
     desk.build(cohort)
-    from fedvalue.client.records.selection import select
-    from fedvalue.client.records.store import MODEST, reading
+    from fedvalue.client.records.store import MODEST
+    from fedvalue.client.records.stores import choosing
 
-    with reading(desk.database, limits=MODEST) as connection:
-        select(connection, desk.study(cohort).cohort)
-        return {
-            str(p): float(d)
-            for p, d in connection.execute("SELECT patient_id, index_day FROM chosen").fetchall()
-        }
+    with choosing(desk.database, desk.study(cohort).cohort, (), limits=MODEST) as chosen:
+        found = chosen.connection.execute("SELECT patient_id, index_day FROM chosen").fetchall()
+    return {str(patient): float(day) for patient, day in found}
 
 
 def test_without_washout_the_first_record_ever_counts_and_ties_count_once(hospital: Desk) -> None:

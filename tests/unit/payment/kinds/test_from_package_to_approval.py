@@ -72,6 +72,7 @@ def test_every_command_works_for_the_mechanism(
     with_held: list[object] = []
     if statement is not None:
         (tmp_path / "held.yaml").write_text(statement)
+        run("payment", "sign-held", tmp_path / "held.yaml", "--key", tmp_path / "payer.pem", "--name", "fund")
         with_held = ["--held", tmp_path / "held.yaml"]
     day, signed = ("--on", "2026-12-01"), ("--key", tmp_path / "payer.pem")
     package, folder = tmp_path / "evidence.json", tmp_path / "standards"

@@ -193,6 +193,16 @@ def test_a_site_that_does_not_dial_in_is_reached_over_flowers_grid_in_the_same_r
         assert [reply.metadata.src_node_id for reply in replies] == nodes
 
 
+def test_who_declines_at_once_is_not_counted_before_those_who_are_about_to_join(office: Path) -> None:
+    with town(office, dialing=(False, True, True)) as at:
+        seen = [at.grid.get_node_ids()]
+        while seen[-1] != [7, 8, 9]:
+            assert len(seen) < 1000, "the sites do not join"
+            time.sleep(0.01)
+            seen.append(at.grid.get_node_ids())
+        assert all(7 not in nodes for nodes in seen[:-1])
+
+
 def test_a_certificate_that_another_has_signed_and_a_site_that_was_revoked_are_not_let_in(
     office: Path,
 ) -> None:

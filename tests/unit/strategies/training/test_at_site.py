@@ -135,15 +135,34 @@ def test_local_steps_stay_within_what_is_charged_and_add_no_second_noise() -> No
     assert release.price(1) == release.price()  # nobody else's noise counts
 
 
-def test_too_many_patients_for_an_exact_sum_are_refused() -> None:
-    study = trained_study(rate=1.0)
-    release = release_of(study)
-    big = release.__class__(
-        release.label, release.parts, release.blocks, replace(release.scales, gammas=(Fraction(2**50),)),
-        release.exact, release.drawn,
-    )  # fmt: skip
-    with pytest.raises(PrivacyError, match="lose"):
-        big.contribution(patients(50), public(release), learner_of(big, SystemNoise()))
+def capped(study: Study, cap: int, delta: float = 1e-6) -> Study:
+    privacy = study.privacy.model_copy(update={"patient_cap": cap, "delta": delta})
+    return study.model_copy(update={"privacy": privacy})
+
+
+LOCAL = 'method = "fedavg_local"\n[analyses.local]\nsteps = 2\npatients = 40'
+
+
+@pytest.mark.parametrize("more", ["", LOCAL], ids=["gradients", "local steps"])
+def test_a_cap_past_which_sums_are_not_exact_is_refused_by_the_plan_from_public_numbers(more: str) -> None:
+    study = trained_study(rate=0.5, more=more)
+    plan_on(capped(study, 10_000), thresholds(5), "0" * 64)
+    with pytest.raises(PrivacyError, match="half a unit") as refused:
+        plan_on(capped(study, 10**8, 1e-9), thresholds(5), "0" * 64)
+    assert refused.value.where.startswith("training:")
+    # without noise nothing is promised, and sums may be as long as they like
+    plan_on(capped(study, 10**8, 1e-9), thresholds(5), "0" * 64, unsafe_exact=True)
+
+
+@pytest.mark.parametrize("more", ["", LOCAL], ids=["gradients", "local steps"])
+def test_no_number_of_patients_makes_a_site_refuse_a_round(more: str) -> None:
+    # an approval refuses a cohort above the cap; a round is answered alike whatever the cohort holds
+    release = release_of(capped(trained_study(rate=1.0, more=more), 3))
+    at, learner = public(release), learner_of(release, SystemNoise())
+    for count in (0, 1, 3, 4, 1500):
+        found = release.contribution(patients(count), at, learner)
+        assert found.shape == (release.dimension,)
+        assert found.dtype == np.int64
 
 
 def test_times_become_intervals_at_risk() -> None:

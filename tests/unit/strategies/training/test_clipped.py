@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from math import sqrt
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedvalue.errors import PrivacyError
-from fedvalue.strategies.training.models import clipped
+from fedvalue.strategies.training.models import passes
 from fedvalue.strategies.training.models.clipped import (
     BLOCK,
     Gradients,
@@ -22,10 +24,12 @@ from fedvalue.strategies.training.models.clipped import (
     quantised,
     require_exact,
 )
-from fedvalue.strategies.training.models.links import losses, target
+from fedvalue.strategies.training.models.lengths import lengths
+from fedvalue.strategies.training.models.links import Target, losses, slopes, target
 from fedvalue.strategies.training.models.network import (
     Inputs,
     Numeric,
+    Prepared,
     Rows,
     build,
     initial,
@@ -33,7 +37,8 @@ from fedvalue.strategies.training.models.network import (
     prepare,
     size,
 )
-from fedvalue.study.architectures import Architecture, Logistic, Tabular
+from fedvalue.strategies.training.models.passes import Flow, Passes
+from fedvalue.study.architectures import Architecture, Hazard, Linear, Logistic, Poisson, Tabular
 from proofs.model_neighbours import FORMS, compare, draw, inputs_of
 
 EVERY = [form for forms in FORMS.values() for form in forms]
@@ -72,27 +77,62 @@ def test_a_patient_has_the_same_bits_wherever_the_row_stands(architecture: Archi
     inputs, rng = inputs_of(architecture), np.random.default_rng(5)
     rows = draw(architecture, inputs, rng, rng.random(BLOCK) < 0.2)
     gradients = Gradients(architecture, inputs)
-    parameters = initial(architecture, inputs, 1) + rng.normal(0, 0.7, gradients.size)
+    module = build(architecture, inputs)
+    load(module, initial(architecture, inputs, 1) + rng.normal(0, 0.7, gradients.size))
     order = rng.permutation(BLOCK)
-    load(gradients._module, parameters)
     batch, other = gradients.batch(rows), gradients.batch(rows.take(order))
-    taps, deltas = gradients._flow(batch.prepared, batch.happened)
-    moved, their = gradients._flow(other.prepared, other.happened)
-    for one, two in zip((*taps.found, *deltas), (*moved.found, *their), strict=True):
-        assert np.array_equal(one.detach().numpy()[order], two.detach().numpy(), equal_nan=True)
+    here = Passes(module).flows(batch.prepared, batch.happened)
+    there = Passes(module).flows(other.prepared, other.happened)
+    for one, two in zip(here, there, strict=True):
+        assert np.array_equal(one.given.numpy()[..., order], two.given.numpy(), equal_nan=True)
+        assert np.array_equal(one.delta.numpy()[:, order], two.delta.numpy(), equal_nan=True)
+    long, their = lengths(here), lengths(there)
+    assert np.array_equal(long.squared.numpy()[order], their.squared.numpy(), equal_nan=True)
+    assert np.array_equal(long.sane.numpy()[order], their.sane.numpy())
 
 
 def test_a_machine_on_which_rows_disturb_each_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = clipped._columns
+    honest = passes.product
 
-    def by_place(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        return honest(given, weight, bias) * (
-            1 + 1e-15 * torch.arange(len(given), dtype=torch.float64)[:, None]
-        )
+    def by_place(
+        weight: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor | None, out: torch.Tensor
+    ) -> torch.Tensor:
+        place = torch.arange(columns.shape[1], dtype=torch.float64)
+        return honest(weight, columns, bias, out).mul_(1 + 1e-15 * place)
 
-    monkeypatch.setattr(clipped, "_columns", by_place)
-    with pytest.raises(PrivacyError, match="last bits"):
-        Gradients(Tabular(layers=(4,)), Inputs((Numeric("x", (-1.0, 1.0)),)))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(passes, "product", by_place)
+        for _ in range(2):  # what was found wrong is looked at again
+            with pytest.raises(PrivacyError, match="last bits"):
+                Gradients(Tabular(layers=(5,)), Inputs((Numeric("x", (-1.0, 1.0)),)))
+    Gradients(Tabular(layers=(5,)), Inputs((Numeric("x", (-1.0, 1.0)),)))
+
+
+def test_the_machine_is_looked_at_once_for_an_architecture_whatever_the_released_scales(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    honest = Passes.flows
+
+    def counted(self: Passes, prepared: Prepared, happened: Target) -> tuple[Flow, ...]:
+        looked.append(len(prepared))
+        return honest(self, prepared, happened)
+
+    monkeypatch.setattr(Passes, "flows", counted)
+    for center in (0.0, 0.25, -0.5):
+        Gradients(Tabular(layers=(6,)), Inputs((Numeric("x", (-1.0, 1.0), center=center, spread=0.5),)))
+    assert looked == [BLOCK, BLOCK]  # the made-up rows, and the same in another order; once
+
+
+@pytest.mark.parametrize("architecture", [Logistic(), Linear(), Poisson(), Hazard()], ids=str)
+def test_slopes_are_the_derivatives_of_the_losses(architecture: Architecture) -> None:
+    inputs, rng = inputs_of(architecture), np.random.default_rng(9)
+    rows = draw(architecture, inputs, rng, rng.random(200) < 0.2)
+    happened = target(architecture, inputs, rows)
+    outputs = torch.from_numpy(rng.normal(0, 12, happened.value.shape)).clamp(-31, 19).requires_grad_()
+    (expected,) = torch.autograd.grad(losses(architecture, outputs, happened).sum(), outputs)
+    found = slopes(architecture, outputs.detach(), happened)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-7, atol=1e-8)
 
 
 def test_direct_lengths_and_opacus_agree_on_the_layers_both_can_do() -> None:
@@ -184,6 +224,25 @@ def test_the_bound_by_hand_and_what_it_asks_of_a_site() -> None:
     assert list(quantised(np.array([0.5, -1.26]), 2.0)) == [1, -3]
     with pytest.raises(PrivacyError, match="fit the ring"):
         quantised(np.array([np.inf]), 1.0)
+
+
+def test_sites_that_share_a_process_compute_in_one_thread_each_and_find_the_same_bits() -> None:
+    architecture = Tabular(layers=(16,))
+    inputs, rng = inputs_of(architecture), np.random.default_rng(8)
+    rows = draw(architecture, inputs, rng, rng.random(2 * BLOCK) < 0.1)
+    start = initial(architecture, inputs, 1) + 0.1
+    torch.set_num_threads(4)
+    begun = Barrier(4)
+
+    def site(_: int) -> tuple[int, bytes]:
+        torch.zeros(1).sum()  # a thread that has its own idea of how many threads there are
+        begun.wait(10)
+        found = gradient_sum(architecture, inputs, start, rows, 0.5)
+        return torch.get_num_threads(), found.tobytes()
+
+    with ThreadPoolExecutor(4) as sites:
+        found = set(sites.map(site, range(4)))
+    assert found == {(1, gradient_sum(architecture, inputs, start, rows, 0.5).tobytes())}
 
 
 @pytest.mark.parametrize("clip", [0.0, -1.0, float("nan")])

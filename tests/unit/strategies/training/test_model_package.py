@@ -20,7 +20,14 @@ from fedvalue.evidence.package import EvidencePackage
 from fedvalue.simulation import PooledTable, run
 from fedvalue.strategies.training.package import document, making
 from fedvalue.strategies.training.package.about import load_about
-from fedvalue.study.keys import make_key
+from fedvalue.strategies.training.package.audit import (
+    AuditRun,
+    Membership,
+    TrainingAudit,
+    audited,
+    load_audit,
+)
+from fedvalue.study.keys import load_key, make_key
 from fedvalue.study.scoring import Column, ScoringModel, packed
 from tests.study_head import head
 
@@ -135,7 +142,7 @@ def test_the_package_says_what_the_evidence_says(
     assert main(["model", "show", str(folder / "package")]) == 0
     shown = capsys.readouterr().out
     assert "all: area under the ROC curve" in shown
-    assert "canary        not run" in shown
+    assert "canary        not audited" in shown
 
 
 def test_a_changed_package_a_changed_file_and_another_signer_are_refused(
@@ -219,8 +226,68 @@ def test_what_was_trained_is_what_is_packed_and_anything_else_is_refused(
     assert model.numbers in capsys.readouterr().out
     with pytest.raises(EvidenceError, match="led to other numbers"):
         making.make(evidence, load_about(folder / "about.toml"), evidence.created, training=training)
+    about = load_about(folder / "about.toml")
+    with pytest.raises(EvidenceError, match="no training is given"):
+        making.make(evidence, about, evidence.created, audit=audit())
+    # the study promised epsilon 16: an audit at 1 and 8 says nothing of it
+    with pytest.raises(EvidenceError, match="no run of the audit fits"):
+        audited(audit(), training)
+    membership, canary = audited(audit(epsilon=20.0), training)
+    assert membership.value == pytest.approx(2 * 0.52 - 1)
+    assert canary.value == pytest.approx(0.5)
+    assert (canary.epsilon_at_least, canary.of) == (0.65, "method")
+    with pytest.raises(EvidenceError, match="no run of the audit fits"):
+        audited(audit(epsilon=20.0, sampled=True), training)
+    with pytest.raises(EvidenceError, match="no run of the audit fits"):
+        audited(audit(epsilon=20.0).model_copy(update={"method": "fedavg_local"}), training)
     with pytest.raises(EvidenceError, match="trained no model"):
         making.trained_models(evidence)
+
+
+def audit(epsilon: float = 8.0, *, sampled: bool = False) -> TrainingAudit:
+    """An audit at epsilon 1 and another one."""
+    runs = tuple(
+        AuditRun(epsilon=e, delta=1e-6, sampled=sampled, canaries=600, guesses=80, right=60,
+                 epsilon_at_least=0.65, membership=Membership(area=0.52, upper=0.53))
+        for e in (1.0, epsilon)
+    )  # fmt: skip
+    return TrainingAudit(
+        method="dp_fedsgd", command="make prove KEY=canary", commit="abc", page="docs/evidence/canary.md",
+        caught=("noise left out",), runs=runs,
+    )  # fmt: skip
+
+
+def test_a_card_says_what_an_audit_found_and_that_it_was_of_the_way_of_training(
+    package: document.ModelPackage, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "canary.json"
+    written.write_text(audit().model_dump_json(indent=1))
+    assert load_audit(written) == audit()
+    check = document.Check(
+        attack="canary", status="run", value=0.5, upper=0.7, bound=0.999, command="make prove KEY=canary",
+        of="method", epsilon=8.0, epsilon_at_least=0.65, source="docs/evidence/canary.md at abc",
+    )  # fmt: skip
+    body = document.ModelBody(
+        **{name: getattr(package, name) for name in document.ModelBody.model_fields if name != "checks"},
+        checks=(check,),
+    )
+    sealed = document.seal(body, load_key(folder / "key.pem"))
+    place = tmp_path / "model.json"
+    documents.write(sealed, place)
+    assert main(["model", "show", str(place)]) == 0
+    told = capsys.readouterr().out
+    assert "canary        the way it was trained: 0.500 beyond guessing, epsilon at least 0.65 of a" in told
+    assert "membership in not audited" in told
+    out = tmp_path / "card.html"
+    assert main(["model", "card", str(place), "--out", str(out), "--language", "both"]) == 0
+    page = out.read_text("utf-8")
+    for words in ("the way it was trained", "其训练方法", "not the model itself", "not audited", "0.65"):
+        assert words in page, words
+
+
+def test_a_check_without_the_newer_fields_is_the_document_that_it_was() -> None:
+    old = document.Check(attack="canary", status="run", value=0.1, command="by hand")
+    assert set(old.model_dump(mode="json")) == {"attack", "status", "value", "upper", "bound", "command"}
 
 
 def test_a_variable_without_a_reason_keeps_the_package_from_being_made(
@@ -282,7 +349,13 @@ def test_the_card_has_every_section_in_both_languages_and_never_calls_a_small_gr
     for part in ("purpose", "gates", "metrics-0", "fairness-0", "use-0", "reasons", "dictionary", "privacy",
                  "attacks", "limits", "provenance"):  # fmt: skip
         assert f'<section id="{part}"' in page, part
-    shown = ("Strokes become more frequent with age.", "卒中随年龄增多。", "not run", "未进行", "Brier 评分")
+    shown = (
+        "Strokes become more frequent with age.",
+        "卒中随年龄增多。",
+        "not audited",
+        "未审计",
+        "Brier 评分",
+    )
     for words in (*shown, "Not for use"):
         assert words in page, words
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")

@@ -1,10 +1,9 @@
 """The clipped gradient sum of a site's patients, in float64, and how far one patient can move it.
 
 Each patient's gradient is scaled to length C at most, and the scaled gradients are added. For a linear layer
-with input a and gradient delta at its output, the gradient of its weights is the outer product of both and
-that of its bias is delta, so its squared length is ``|delta|^2 (|a|^2 + 1)`` (Goodfellow, Efficient
-per-example gradient computations, arXiv 1510.01799, 2015): lengths come before gradients, and one weighted
-matrix product gives the sum. Every other layer goes through Opacus' per-sample gradients.
+with input a and gradient delta at its output, lengths come before gradients
+(`fedvalue.strategies.training.models.lengths`), and one matrix product, weighted by patient, gives the sum.
+Every other layer goes through Opacus' per-sample gradients.
 
 A row whose activations, gradient or length are not finite, or whose activations are huge, becomes a row of
 zeros; it is never multiplied by zero, because zero times infinity is not a number.
@@ -14,16 +13,16 @@ a unit at the edge of waking turns a bit into a whole gradient. A matrix product
 usual one gives a row other last bits when it stands elsewhere. So rows enter in blocks of one fixed shape,
 filled up with rows that have no outcome; patients are the columns of every product, whose number is a
 multiple of what processors take at a time; one thread computes. Then a row's bits are its own, which
-`Gradients` checks on this machine before it is used, and refuses where they are not: a test, not a theorem
-about the library. What is left is the order in which sums are rounded. `patient_bound` leaves room for that,
-and `require_exact` keeps it below half a unit.
+`fedvalue.strategies.training.models.apart` checks on this machine before a model is used, and refuses where
+they are not: a test, not a theorem about the library. What is left is the order in which sums are rounded:
+inside a block, and of block sums. `patient_bound` leaves room for that, and the plan keeps it below half a
+unit, with the public cap on patients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, isfinite, sqrt
 
 import numpy as np
@@ -32,17 +31,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedvalue.errors import PrivacyError
-from fedvalue.strategies.training.models.links import Target, losses, target
+from fedvalue.privacy.release import SUM_BLOCK, Block, require_exact_sum
+from fedvalue.strategies.training.models.apart import one_thread, require_apart
+from fedvalue.strategies.training.models.lengths import lengths
+from fedvalue.strategies.training.models.links import Target, target
 from fedvalue.strategies.training.models.network import Inputs, Prepared, Rows, build, load, prepare
+from fedvalue.strategies.training.models.passes import Passes
 from fedvalue.study.architectures import Architecture
 
 Array = NDArray[np.float64]
 
-BLOCK = 528
+BLOCK = SUM_BLOCK
 """Rows of a block: a multiple of 12, 16 and 24, the columns that matrix kernels take at a time."""
-
-HUGE = 1e30
-"""Largest squared length of a layer's input: below it underflow takes no gradient that matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,14 @@ class Gradients:
     def __init__(self, architecture: Architecture, inputs: Inputs) -> None:
         self.architecture, self.inputs = architecture, inputs
         self._module = build(architecture, inputs)
+        self._passes = Passes(self._module)
         self.size = 0
         self._at: dict[torch.Tensor, int] = {}
         for parameter in self._module.parameters():
             self._at[parameter] = self.size
             self.size += parameter.numel()
-        for layer in self._module.modules():
-            if isinstance(layer, nn.Linear):
-                layer.requires_grad_(requires_grad=False)
-        self._require_apart()
+        self._block = torch.zeros(self.size, dtype=torch.float64)
+        require_apart(architecture, inputs)
 
     def batch(self, rows: Rows) -> Batch:
         """Return rows ready for any number of steps."""
@@ -109,84 +108,36 @@ class Gradients:
             raise PrivacyError(f"a clip of {clip_norm} is no bound", do="give a clip above 0")
         load(self._module, parameters)
         total = torch.zeros(self.size, dtype=torch.float64)
-        with _one_thread():
-            for first in range(0, len(batch.prepared), BLOCK):
-                part = slice(first, first + BLOCK)
-                self._add(total, batch.prepared.take(part), batch.happened.take(part), clip_norm)
+        one_thread()
+        for first in range(0, len(batch.prepared), BLOCK):
+            part = slice(first, first + BLOCK)
+            self._sum_block(batch.prepared.take(part), batch.happened.take(part), clip_norm)
+            total += self._block  # after the block has its own sum: additions to the total are few
         return total.numpy()
 
-    def _flow(self, given: Prepared, happened: Target) -> tuple[_Taps, tuple[torch.Tensor, ...]]:
-        """Return what flows through the layers, and the gradients at their outputs."""
-        taps = _Taps()
-        outputs = self._module.outputs(given, taps)
-        loss = losses(self.architecture, outputs, happened).sum()
-        return taps, torch.autograd.grad(loss, taps.found)
-
-    def _require_apart(self) -> None:
-        """Check on a made-up block, and on the same rows in another order, that the bits go with the rows."""
-        made = torch.Generator().manual_seed(BLOCK)
-        inputs, order = self.inputs, torch.randperm(BLOCK, generator=made)
-
-        def normal(*shape: int) -> torch.Tensor:
-            return torch.randn(*shape, generator=made, dtype=torch.float64)
-
-        codes = [torch.randint(0, column.levels + 1, (BLOCK,), generator=made) for column in inputs.coded]
-        coded = torch.stack(codes, dim=1) if codes else torch.zeros((BLOCK, 0), dtype=torch.int64)
-        variants = (normal(BLOCK, inputs.variants) > 0).to(torch.float64)
-        given = Prepared(normal(BLOCK, inputs.dense), coded, variants)
-        value = (normal(BLOCK, max(1, inputs.intervals)) > 0).to(torch.float64)
-        at_risk = torch.ones_like(value) if inputs.intervals else None
-        happened = Target(torch.ones(BLOCK, dtype=torch.bool), value, at_risk)
-        load(self._module, (normal(self.size) * 0.3).numpy())
-        with _one_thread():
-            taps, deltas = self._flow(given, happened)
-            others, moved = self._flow(given.take(order), happened.take(order))
-        pairs = zip((*taps.found, *deltas), (*others.found, *moved), strict=True)
-        if not all(torch.equal(one[order], other) for one, other in pairs):
-            raise PrivacyError(
-                "on this machine a patient's gradient depends in its last bits on where the patient stands",
-                do="train on a machine with another processor or another build of torch",
-            )
-
-    def _add(self, total: torch.Tensor, given: Prepared, happened: Target, clip_norm: float) -> None:
-        taps, deltas = self._flow(given, happened)
+    def _sum_block(self, given: Prepared, happened: Target, clip_norm: float) -> None:
+        """Leave the sum of a block's clipped gradients in its place."""
+        flows = self._passes.flows(given, happened)
         with torch.no_grad():
-            squared = torch.zeros(len(given), dtype=torch.float64)
-            sane = torch.ones(len(given), dtype=torch.bool)
-            samples: list[dict[nn.Parameter, torch.Tensor]] = []
-            for layer, a, delta in zip(taps.layers, taps.given, deltas, strict=True):
-                if isinstance(layer, nn.Linear):
-                    length = torch.linalg.vector_norm(a, dim=1).square_()
-                    sane &= length <= HUGE
-                    if layer.bias is not None:
-                        length = length + 1.0
-                    squared += torch.linalg.vector_norm(delta, dim=1).square_().mul_(length)
-                    samples.append({})
-                else:
-                    samples.append(_opacus(layer, a, delta))
-                    for each in samples[-1].values():
-                        squared += torch.linalg.vector_norm(each.flatten(1), dim=1).square_()
-            sane &= torch.isfinite(squared)
-            weights = torch.clamp(clip_norm / squared.sqrt_(), max=1.0)
-            whole = bool(sane.all())
+            found = lengths(flows)
+            sane, whole = found.sane, bool(found.sane.all())
+            weights = torch.clamp(clip_norm / found.squared.sqrt_(), max=1.0)
             if not whole:
                 weights = torch.where(sane, weights, 0.0)
-            for layer, a, delta, sample in zip(taps.layers, taps.given, deltas, samples, strict=True):
-                if not isinstance(layer, nn.Linear):
-                    for owner, each in sample.items():
-                        flat = each.flatten(1)
-                        self._place(total, owner).add_(weights @ (flat if whole else _kept(flat, sane)))
-                    continue
-                if not whole:
-                    a, delta = _kept(a, sane), _kept(delta, sane)
-                weighted = delta * weights[:, None]
-                self._place(total, layer.weight).view(layer.weight.shape).addmm_(weighted.T, a)
-                if layer.bias is not None:
-                    self._place(total, layer.bias).add_(weighted.sum(dim=0))
+            for flow, samples in zip(flows, found.samples, strict=True):
+                for owner, each in samples.items():
+                    rows = each.flatten(1)
+                    torch.mv(_kept(rows.T, sane, whole), weights, out=self._place(owner))
+                if isinstance(flow.layer, nn.Linear):
+                    weighted = _kept(flow.delta, sane, whole) * weights
+                    place = self._place(flow.layer.weight).view(flow.layer.weight.shape)
+                    torch.mm(weighted, _kept(flow.given, sane, whole).T, out=place)
+                    if flow.layer.bias is not None:
+                        torch.sum(weighted, dim=1, out=self._place(flow.layer.bias))
 
-    def _place(self, total: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    def _place(self, parameter: torch.Tensor) -> torch.Tensor:
         first = self._at[parameter]
-        return total[first : first + parameter.numel()]
+        return self._block[first : first + parameter.numel()]
 
 
 def gradient_sum(
@@ -234,12 +185,8 @@ def require_exact(gamma: float, clip_norm: float, patients: int) -> None:
     Raises:
       PrivacyError: it could.
     """
-    error = gamma * clip_norm * patients * (BLOCK + patients / BLOCK) * 2.0**-53
-    if not error <= 0.5:
-        raise PrivacyError(
-            f"sums of {patients:,} patients lose {error:.2g} units to rounding; half a unit is covered",
-            do="lower the patient cap or the budget of the analysis",
-        )
+    block = Block("gradient", 1, Fraction(clip_norm) ** 2, counting=False, summed=True)
+    require_exact_sum(block, Fraction(gamma), patients)
 
 
 def quantised(gradient: Array, gamma: float) -> NDArray[np.int64]:
@@ -254,86 +201,8 @@ def quantised(gradient: Array, gamma: float) -> NDArray[np.int64]:
     return np.asarray(scaled, dtype=np.int64)
 
 
-class _Taps:
-    """Notes what flows in and out of each layer with parameters."""
-
-    __slots__ = ("found", "given", "layers")
-
-    def __init__(self) -> None:
-        self.layers: list[nn.Module] = []
-        self.given: list[torch.Tensor] = []
-        self.found: list[torch.Tensor] = []
-
-    def through(self, layer: nn.Module, given: torch.Tensor) -> torch.Tensor:
-        found = _output(layer, given)
-        if not found.requires_grad:
-            # weights ask for no gradient, which would cost a matrix product each; their outputs do
-            found.requires_grad_()
-        self.layers.append(layer)
-        self.given.append(given.detach())
-        self.found.append(found)
-        return found
-
-
-class _Columns(torch.autograd.Function):
-    """A linear layer whose products have patients as columns, forwards and backwards."""
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, given: torch.Tensor, weight: torch.Tensor,
-        bias: torch.Tensor | None,
-    ) -> torch.Tensor:  # fmt: skip
-        ctx.save_for_backward(weight)
-        columns = given.T
-        found = weight @ columns if bias is None else torch.addmm(bias[:, None], weight, columns)
-        return found.T
-
-    @staticmethod
-    def backward(
-        ctx: torch.autograd.function.BackwardCFunction, *deltas: torch.Tensor
-    ) -> tuple[torch.Tensor | None, None, None]:
-        (weight,) = ctx.saved_tensors
-        return ((weight.T @ deltas[0].T).T if ctx.needs_input_grad[0] else None), None, None
-
-
-def _output(layer: nn.Module, given: torch.Tensor) -> torch.Tensor:
-    if isinstance(layer, nn.Linear):
-        return _columns(given, layer.weight, layer.bias)
-    found: torch.Tensor = layer(given)
-    return found
-
-
-def _columns(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    found: torch.Tensor = _Columns.apply(  # type: ignore[no-untyped-call]  # torch left its types out
-        given, weight, bias
-    )
-    return found
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let one thread compute: shares of a block that several threads take are no multiples of anything."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _opacus(layer: nn.Module, given: torch.Tensor, delta: torch.Tensor) -> dict[nn.Parameter, torch.Tensor]:
-    """Return per-sample gradients of a layer's parameters, each shape ``(n, ...)``."""
-    # imported where a model needs it: it costs seconds, and models of linear layers alone do without
-    from opacus.grad_sample import GradSampleModule
-
-    found: dict[nn.Parameter, torch.Tensor] = GradSampleModule.GRAD_SAMPLERS[type(layer)](
-        layer, [given], delta
-    )
-    return found
-
-
-def _kept(values: torch.Tensor, sane: torch.Tensor) -> torch.Tensor:
-    return torch.where(sane[:, None], values, 0.0)
+def _kept(columns: torch.Tensor, sane: torch.Tensor, whole: bool) -> torch.Tensor:
+    return columns if whole else torch.where(sane, columns, 0.0)
 
 
 def _filled(prepared: Prepared, happened: Target) -> Batch:

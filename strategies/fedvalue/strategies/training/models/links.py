@@ -105,6 +105,31 @@ def losses(architecture: Architecture, outputs: torch.Tensor, happened: Target) 
     return torch.where(weight, terms, 0.0).sum(dim=1)
 
 
+def slopes(architecture: Architecture, outputs: torch.Tensor, happened: Target) -> torch.Tensor:
+    """Return the derivative of each patient's loss by each output, of its shape; 0 without an outcome.
+
+    Args:
+      architecture: Of the registry.
+      outputs: Before the link, shape ``(n, 1)`` or ``(n, intervals)``.
+      happened: To the same patients.
+    """
+    value = happened.value
+    if isinstance(architecture, Linear):
+        terms = outputs - value
+    elif isinstance(architecture, Poisson | Hazard):
+        cumulative = torch.exp(torch.clamp(outputs, -STEEPEST, STEEPEST))
+        if isinstance(architecture, Poisson):
+            terms = cumulative - value
+        else:
+            # d/d eta of -log(1 - exp(-x)), x = exp(eta), is -x / (exp(x) - 1)
+            terms = torch.where(value > 0, -cumulative / torch.expm1(cumulative), cumulative)
+        terms = torch.where(outputs.abs() <= STEEPEST, terms, 0.0)
+    else:
+        terms = torch.sigmoid(outputs) - value
+    weight = happened.counted[:, None] if happened.at_risk is None else happened.at_risk > 0
+    return torch.where(weight, terms, 0.0)
+
+
 def probability(architecture: Architecture, inputs: Inputs, outputs: torch.Tensor) -> torch.Tensor:
     """Return outputs on the scale of the outcome: probabilities, hazards, or means in the outcome's unit.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from fedvalue.study import architectures as registry
 from fedvalue.study.architectures import Architecture, Coded, Gene, Inputs, Numeric, Survival, Tabular, size
 
 __all__ = [
-    "Coded", "Gene", "Inputs", "Module", "Numeric", "Prepared", "Rows", "Taps", "build", "initial", "load",
+    "Coded", "Gene", "Inputs", "Module", "Numeric", "Prepared", "Rows", "build", "initial", "load",
     "predict", "prepare", "score", "size",
 ]  # fmt: skip
 
@@ -98,13 +97,6 @@ class Prepared:
     def take(self, index: torch.Tensor | slice) -> Prepared:
         """Return some rows, in that order."""
         return Prepared(self.dense[index], self.coded[index], self.multihot[index])
-
-
-class Taps(Protocol):
-    """Sees what flows through each layer that has parameters."""
-
-    def through(self, layer: nn.Module, given: torch.Tensor) -> torch.Tensor:
-        """Return the layer's output for what is given to it, having noted both."""
 
 
 class Module(nn.Module):
@@ -183,20 +175,18 @@ class Module(nn.Module):
         dense = torch.cat(parts, dim=1) if parts else torch.zeros((len(multihot), 0), dtype=torch.float64)
         return Prepared(dense, torch.stack(codes, dim=1) if codes else coded, variants)
 
-    def outputs(self, prepared: Prepared, taps: Taps | None = None) -> torch.Tensor:
+    def outputs(self, prepared: Prepared) -> torch.Tensor:
         """Return what the last layer gives, before the link, shape ``(n, outputs or intervals)``.
 
         Args:
           prepared: Rows.
-          taps: Sees what flows through each layer; None for a plain pass.
         """
-        through = _plain if taps is None else taps.through
         parts = [prepared.dense]
         if isinstance(self.architecture, Tabular | Survival):
-            parts += [through(table, prepared.coded[:, i]) for i, table in enumerate(self.embeddings)]
+            parts += [table(prepared.coded[:, i]) for i, table in enumerate(self.embeddings)]
             at = 0
             for gene, layer in zip(self.inputs.genes, self.genes, strict=True):
-                parts.append(through(layer, prepared.multihot[:, at : at + gene.variants]))
+                parts.append(layer(prepared.multihot[:, at : at + gene.variants]))
                 at += gene.variants
         else:
             for i, column in enumerate(self.inputs.coded):
@@ -205,12 +195,12 @@ class Module(nn.Module):
             parts.append(prepared.multihot)
         flowing = first = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
         for layer in self.hidden:
-            flowing = ACTIVATIONS[self.activation](through(layer, flowing))
+            flowing = ACTIVATIONS[self.activation](layer(flowing))
         if flowing is not first and self.output.in_features > flowing.shape[1]:
             flowing = torch.cat([flowing, first], dim=1)
-        found = through(self.output, flowing)
+        found: torch.Tensor = self.output(flowing)
         if self.baseline is not None:
-            found = found + through(self.baseline, torch.ones_like(found[:, :1]))
+            found = found + self.baseline(torch.ones_like(found[:, :1]))
         return found
 
 
@@ -311,11 +301,6 @@ def score(predicted: Array) -> Array:
     if predicted.ndim == 1:
         return predicted
     found: Array = -np.expm1(np.log1p(-np.minimum(predicted, 1 - 1e-15)).sum(axis=1))
-    return found
-
-
-def _plain(layer: nn.Module, given: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = layer(given)
     return found
 
 

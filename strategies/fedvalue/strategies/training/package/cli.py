@@ -16,7 +16,15 @@ from fedvalue.payment.model_gate import gate_of, terms_of
 from fedvalue.payment.risk_coefficients import RiskCoefficients, risk_coefficients
 from fedvalue.strategies.training.package import making
 from fedvalue.strategies.training.package.about import load_about
-from fedvalue.strategies.training.package.document import DOCUMENT, ONNX, ModelPackage, checked, seal
+from fedvalue.strategies.training.package.audit import load_audit
+from fedvalue.strategies.training.package.document import (
+    DOCUMENT,
+    ONNX,
+    Check,
+    ModelPackage,
+    checked,
+    seal,
+)
 from fedvalue.study.keys import load_key, make_key, write_new
 from fedvalue.study.questions.model_evaluation import ModelEvaluation
 
@@ -78,6 +86,10 @@ def make(
     trained: Annotated[
         Path | None, typer.Option(help="Evidence of the training; it must lead to the same numbers.")
     ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="Attacks on its way of training, JSON: docs/evidence/canary.json. With --trained."),
+    ] = None,
     analysis: Analysis = "",
 ) -> None:
     """Make the signed package of a model from the evidence of its evaluation.
@@ -86,7 +98,8 @@ def make(
     """
     made = making.make(
         sealing.load(evidence), load_about(about), datetime.now(UTC),
-        training=None if trained is None else sealing.load(trained), label=analysis,
+        training=None if trained is None else sealing.load(trained),
+        audit=None if audit is None else load_audit(audit), label=analysis,
     )  # fmt: skip
     package = seal(made.body, load_key(key) if key.exists() else make_key(key))
     try:
@@ -245,12 +258,18 @@ def _summary(package: ModelPackage) -> list[tuple[str, str]]:
         lines += [("", f"  {name}: not assessed") for name in gated.small]
         lines += [("", f"  not reported: {name}") for name in gated.missing]
     for attack in ("membership_inference", "canary"):
-        run = next(
-            (check for check in package.checks if check.attack == attack and check.value is not None), None
-        )
-        said = "not run" if run is None else f"advantage {run.value:.3g}, by {run.command}"
-        lines.append((attack.replace("_", " ")[:13], said))
+        found = [one for one in package.checks if one.attack == attack and one.value is not None]
+        said = [_attacked(one) for one in found] or ["not audited"]
+        lines += [(attack.replace("_", " ")[:13], one) for one in said]
     return lines
+
+
+def _attacked(check: Check) -> str:
+    shown = "" if check.epsilon_at_least is None else f", epsilon at least {check.epsilon_at_least:.2f}"
+    promised = "" if check.epsilon is None else f" of a promised {check.epsilon:g}"
+    whose = "the way it was trained" if check.of == "method" else "the model"
+    source = f", {check.source}" if check.source else ""
+    return f"{whose}: {check.value or 0:.3f} beyond guessing{shown}{promised}, by {check.command}{source}"
 
 
 def _measured(stratum: Stratum) -> list[str]:

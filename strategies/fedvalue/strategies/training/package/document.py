@@ -83,6 +83,11 @@ class Check(Value):
       upper: Upper end of the 95 % interval.
       bound: What the promised epsilon would allow, 0 to 1.
       command: What ran it.
+      of: The model itself, or the way it was trained, on made-up hospitals: canaries have to be in a training
+        to be looked for.
+      epsilon: That was promised of the training that was attacked.
+      epsilon_at_least: Lower bound on its epsilon that the attack shows, at 95 % confidence.
+      source: Where method and figures are told, and of which code.
     """
 
     attack: Literal["membership_inference", "canary"]
@@ -91,6 +96,10 @@ class Check(Value):
     upper: float | None = Field(default=None, ge=-1, le=1)
     bound: float | None = Field(default=None, ge=0, le=1)
     command: Line = ""
+    of: Literal["model", "method"] = Field(default="model", exclude_if=lambda value: value == "model")
+    epsilon: float | None = Field(default=None, gt=0, exclude_if=lambda value: value is None)
+    epsilon_at_least: float | None = Field(default=None, ge=0, exclude_if=lambda value: value is None)
+    source: Line = Field(default="", exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _run_has_a_value(self) -> Self:

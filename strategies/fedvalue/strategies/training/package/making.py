@@ -24,6 +24,7 @@ from fedvalue.evidence.chain import verify_chain
 from fedvalue.evidence.package import EvidencePackage
 from fedvalue.payment.model_gate import gate_of, terms_of
 from fedvalue.strategies.training.package.about import About
+from fedvalue.strategies.training.package.audit import TrainingAudit, audited
 from fedvalue.strategies.training.package.converted import public_model
 from fedvalue.strategies.training.package.document import Gated, ModelBody, ModelPackage, Spent
 from fedvalue.strategies.training.package.onnx_file import onnx_bytes
@@ -54,6 +55,7 @@ def make(
     created: datetime,
     *,
     training: EvidencePackage | None = None,
+    audit: TrainingAudit | None = None,
     label: str = "",
 ) -> Made:
     """Return the package of the model that a study evaluated.
@@ -63,11 +65,12 @@ def make(
       about: What people say.
       created: Now, with its time zone.
       training: Evidence of the training that led to these numbers.
+      audit: Of the way it was trained; its figures stand on the card.
       label: Of the evaluation, where there are several.
 
     Raises:
       EvidenceError: a link of the evidence is broken, there is no such evaluation, the training led to other
-        numbers, or what is said does not fit the model.
+        numbers, the audit is of another training or of none, or what is said does not fit the model.
       SignatureInvalid: a signature does not match.
     """
     verify_chain(evaluation)
@@ -78,6 +81,14 @@ def make(
     if training is not None:
         _require_trained(training, model)
         spent.insert(0, _spent(training, "training"))
+    checks = about.checks
+    if audit is not None:
+        if training is None:
+            raise EvidenceError(
+                "an audit is of the way a model was trained, and no training is given", where=about.name,
+                do="give the evidence of the training with --trained, or leave --audit away",
+            )  # fmt: skip
+        checks = (*checks, *audited(audit, training))
     variables = {name: study.variables[name] for name in model.variables}
     try:
         raw: bytes | None = onnx_bytes(model, variables, name=about.name)
@@ -95,7 +106,7 @@ def make(
             variables=variables, model=model, onnx=None if raw is None else hashlib.sha256(raw).hexdigest(),
             tiers=names, cuts=cuts, minimum=study.federation.min_released_patients,
             evaluations=(conclusion,), gates=_gates(conclusion, evaluation.evidence_id), spent=tuple(spent),
-            checks=about.checks,
+            checks=checks,
         )  # fmt: skip
     except ValueError as error:
         raise EvidenceError(
