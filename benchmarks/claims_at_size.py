@@ -212,14 +212,18 @@ def _loader() -> str:
     return digest.hexdigest()[:12]
 
 
-def alone(*words: str) -> Took:
-    """Run a command of this module in a process of its own.
+def alone(*words: str, module: str = "benchmarks.claims_at_size") -> Took:
+    """Run a command of a module in a process of its own.
+
+    Args:
+      words: The command.
+      module: That prints seconds, CPU seconds, peak memory and rows as JSON.
 
     Raises:
       RuntimeError: it failed.
     """
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.claims_at_size", *words],
+        [sys.executable, "-m", module, *words],
         capture_output=True,
         text=True,
         check=False,

@@ -45,6 +45,8 @@ UNCOUNTED = 1e-12
 
 CURVE = "survival curve"
 NEAR = 1e-9
+LOOK = 40
+"""Studies after which a process gives up a setting that has printed no interval at all: it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,13 @@ class World:
         estimate of `MANY` patients.
       facts: Beginnings of names that are about the patients in the data: the truth is the exact number.
       totals: Beginnings of names that grow with the patients.
+      worked: What is true of an estimate given all that a conclusion says, by stratum and name; None where
+        that does not matter.
       sizes: Patients of all sites together, small and large.
       events: Share of patients in the rarest outcome that the estimates rest on.
       replications: Of each setting.
       epsilons: Of the study.
+      many: Patients whose estimate without noise is the truth where none was planted.
     """
 
     kind: str
@@ -94,10 +99,12 @@ class World:
     planted: Callable[[Stratum, str], Truth | None] = nothing
     facts: tuple[str, ...] = ()
     totals: tuple[str, ...] = ()
+    worked: Callable[[Conclusion, str, str], float | None] | None = None
     sizes: tuple[int, ...] = (200, 2_000)
     events: float = 1.0
     replications: int = 1_000
     epsilons: tuple[float, ...] = (0.5, 1.0, 3.0, 8.0)
+    many: int = MANY
 
     def study(self, epsilon: float) -> Study:
         """Return the study at a budget."""
@@ -162,16 +169,16 @@ class Lines:
 
     Attributes:
       world: The world.
-      many: The conclusion of `MANY` patients without noise.
+      many: The conclusion of many patients without noise.
     """
 
     world: World
     many: Conclusion
 
     @classmethod
-    def of(cls, world: World, seed: int, patients: int = MANY) -> Lines:
-        """Draw so many patients and conclude without noise."""
-        drawn = world.draw(np.random.default_rng(seed), patients)
+    def of(cls, world: World, seed: int, patients: int | None = None) -> Lines:
+        """Draw so many patients, or as many as the world says, and conclude without noise."""
+        drawn = world.draw(np.random.default_rng(seed), patients or world.many)
         analysis = asked_of(world.plan(1.0), world.kind)
         return cls(world, exactly(analysis, drawn.cohort))
 
@@ -203,10 +210,10 @@ class Lines:
         except KeyError:
             return 1.0
         if "patients" in released:
-            return released["patients"].value / MANY
+            return released["patients"].value / self.world.many
         cells = [released[word].value for word in ("success", "failure", "missing") if word in released]
         due = [value.value for name, value in released.items() if name.startswith(("passed", "failed"))]
-        return (sum(cells) or sum(due[:2]) or MANY) / MANY
+        return (sum(cells) or sum(due[:2]) or self.world.many) / self.world.many
 
     def expected(self, patients: int, stratum: str, name: str) -> Array:
         """Return the smallest expected count behind an estimate, or behind each point of a line."""
@@ -305,12 +312,14 @@ class Judge:
       tally: Counts so far.
       untold: Intervals without a truth.
       empty: How often a group in which nobody is was given estimates, by its name.
+      points: Intervals that were once printed without any width, which noise allows nobody.
     """
 
     lines: Lines
     tally: Tally = field(default_factory=dict)
     untold: set[str] = field(default_factory=set)
     empty: dict[str, int] = field(default_factory=dict)
+    points: set[str] = field(default_factory=set)
 
     def count(self, found: Conclusion, drawn: Drawn, facts: Conclusion | None) -> None:
         """Count every interval of a conclusion."""
@@ -322,19 +331,22 @@ class Judge:
                 continue
             for name, estimate in stratum.estimates.items():
                 if estimate.lower is not None or estimate.upper is not None:
-                    self._estimate(stratum, name, estimate, drawn, facts)
+                    told = self.lines.world.worked
+                    worked = None if told is None else told(found, stratum.name, name)
+                    self._estimate(stratum, name, estimate, drawn, facts, worked)
             if stratum.curve is not None:
                 c = stratum.curve
-                self._line(stratum, CURVE, c.days, (c.lower, c.upper), facts)
+                self._line(stratum, CURVE, c.days, (c.lower, c.upper), drawn, facts)
             for name, line in stratum.series.items():
                 if line.lower:
-                    self._line(stratum, name, line.x, (line.lower, line.upper), facts)
+                    self._line(stratum, name, line.x, (line.lower, line.upper), drawn, facts)
 
     def _estimate(
-        self, stratum: Stratum, name: str, estimate: Estimate, drawn: Drawn, facts: Conclusion | None
-    ) -> None:
+        self, stratum: Stratum, name: str, estimate: Estimate, drawn: Drawn, facts: Conclusion | None,
+        worked: float | None = None,
+    ) -> None:  # fmt: skip
         key = (stratum.name, name)
-        truth = drawn.truths.get(key)
+        truth = drawn.truths.get(key, worked)
         if truth is None:
             planted = self.lines.world.planted(stratum, name)
             truth = planted if isinstance(planted, float | int) else None
@@ -344,7 +356,11 @@ class Judge:
             truth = known[name].value if name in known else None
         if truth is None:
             many = self.lines.estimate(*key)
-            truth = None if many is None else many.value * (drawn.cohort.patients / MANY if grown else 1.0)
+            truth = (
+                None
+                if many is None
+                else many.value * (drawn.cohort.patients / self.lines.world.many if grown else 1.0)
+            )
         if truth is None:
             self.untold.add(f"{self.lines.world.label}: {stratum.name}, {name}")
             return
@@ -353,13 +369,15 @@ class Judge:
             estimate.upper is None or truth - slack <= estimate.upper
         )
         one_sided = estimate.lower is None or estimate.upper is None
+        if not one_sided and estimate.lower == estimate.upper:
+            self.points.add(f"{self.lines.world.label}: {stratum.name}, {name}")
         self.tally.setdefault(key, Counted.of(1)).add(
             np.zeros(1, dtype=np.int64), np.array([held]), one_sided
         )
 
     def _line(
         self, stratum: Stratum, name: str, x: tuple[float, ...],
-        band: tuple[tuple[float, ...], tuple[float, ...]], facts: Conclusion | None,
+        band: tuple[tuple[float, ...], tuple[float, ...]], drawn: Drawn, facts: Conclusion | None,
     ) -> None:  # fmt: skip
         key, days = (stratum.name, name), np.array(x)
         try:
@@ -376,7 +394,11 @@ class Judge:
             group = known.stratum(stratum.name)
             values = group.curve.survival if name == CURVE and group.curve else group.series[name].values
             truth = np.array(values)[at]
+            if name.startswith(self.lines.world.totals or ("\0",)):
+                truth = truth * drawn.cohort.patients / self.lines.world.many
         lower, upper = (np.array(end) for end in band)
+        if (lower == upper).any():
+            self.points.add(f"{self.lines.world.label}: {stratum.name}, {name}")
         slack = NEAR * np.maximum(np.abs(truth), 1e-12)
         held = (lower <= truth + slack) & (truth - slack <= upper)
         self.tally.setdefault(key, Counted.of(len(all_x))).add(at, held)
@@ -397,19 +419,23 @@ def replicate(
       counted: False to conclude as if there were no noise.
 
     Returns:
-      For each epsilon what was counted; and intervals without a truth.
+      For each epsilon what was counted; and what is wrong with intervals, in words: no truth, no width.
     """
     world, rng = lines.world, np.random.default_rng(seed)
     plans = {epsilon: world.plan(epsilon) for epsilon in epsilons}
     judges = {epsilon: Judge(lines) for epsilon in plans}
     analysis = asked_of(next(iter(plans.values())), world.kind)
-    for _ in range(replications):
+    for done in range(replications):
+        if done == LOOK:
+            plans = {epsilon: plan for epsilon, plan in plans.items() if judges[epsilon].tally}
         drawn = world.draw(rng, patients)
         sums = Sums(analysis, drawn.cohort)
         facts = exactly(analysis, drawn.cohort) if world.facts else None
         for epsilon, plan in plans.items():
             judges[epsilon].count(sums.concluded(plan, rng, counted=counted), drawn, facts)
-    untold = set[str]().union(*(judge.untold for judge in judges.values()))
+    untold = {f"{each} has no truth" for judge in judges.values() for each in judge.untold}
+    if counted:
+        untold |= {f"{each} was printed without any width" for j in judges.values() for each in j.points}
     return {epsilon: judge.tally for epsilon, judge in judges.items()}, untold
 
 

@@ -164,6 +164,15 @@ def _interrupted_truth(stratum: Stratum, name: str) -> Truth | None:
     return planted.get(name)
 
 
+STEADY = np.array([0.06 + 0.002 * m + (0.02 - 0.003 * (m - 6)) * (m >= 6) for m in range(12)])
+
+
+def _more_patients(rng: np.random.Generator, n: int) -> Drawn:
+    """A quarter come in the year; by month they rise, and more of them come after the change."""
+    day = _days(rng, n, STEADY / STEADY.sum())[0]
+    return Drawn(Cohort(n, numbers={"started": np.where(rng.random(n) < 0.75, np.nan, day)}))
+
+
 def _differences(rng: np.random.Generator, n: int) -> Drawn:
     """Both groups rise alike; where the policy applies the score rises by .4 more after the change."""
     day, month = _days(rng, n)
@@ -277,6 +286,15 @@ WORLDS = (
         MEASURED,
         _interrupted,
         _interrupted_truth,
+    ),
+    World(
+        "interrupted_time_series",
+        "patients",
+        AFTER,
+        MEASURED,
+        _more_patients,
+        totals=("slope", "change", "observed", "expected"),
+        sizes=(800, 8_000),
     ),
     World(
         "difference_in_differences",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fedvalue.analyses.cohort import Cohort
 from proofs.coverage import Drawn, World
 from proofs.coverage_draws import MEASURED, codes, followed, late_entry, sites
-from proofs.coverage_effects import MODEL_SIZES, coefficients, people, planted
+from proofs.coverage_effects import MODEL_SIZES, PLANTED, coefficients, people, planted
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -57,6 +57,30 @@ def _placed(rng: np.random.Generator, n: int) -> Drawn:
     return Drawn(Cohort(n, {"arm": arm}, {"age": age}, survival={"os_zero": seen}, site=place))
 
 
+OTHER = coefficients({"age": 0.035, "arm=treated": 0.45}, "hazard ratio")
+
+
+def _elsewhere(rng: np.random.Generator, n: int) -> Drawn:
+    """Older people, a harmful arm of a third, hazards that fall, three strata, early losses, late entry."""
+    held: list[tuple[Array, Codes]] = []
+
+    def draw(m: int) -> tuple[Array, Codes]:
+        age = np.clip(rng.normal(68.0, 8.0, m), 30, 90)
+        arm, egfr = codes(rng, m, (0.67, 0.33)), codes(rng, m, (0.5, 0.3, 0.2))
+        start = sum(len(a) for a, _ in held)
+        held.append((age, egfr))
+        relative = np.array([1.0, 0.6, 1.7])[egfr] * np.exp(0.035 * (age - 68) + 0.45 * arm)
+        time = 700.0 * (rng.exponential(1.0, m) / relative) ** (1 / 0.75)
+        return time, (start + np.arange(m)) * 2 + arm
+
+    entry, time, label = late_entry(rng, n, draw)
+    age, egfr = (np.concatenate(part)[label // 2] for part in zip(*held, strict=True))
+    seen = followed(rng, entry, time, least=30.0, most=1_000.0)
+    return Drawn(
+        Cohort(n, {"arm": label % 2, "egfr": egfr.astype(np.int64)}, {"age": age}, survival={"os": seen})
+    )
+
+
 WORLDS = (
     World(
         "cox",
@@ -66,6 +90,7 @@ WORLDS = (
         _hazards,
         planted(COX),
         sizes=MODEL_SIZES,
+        many=PLANTED,
         events=0.3,
     ),
     World(
@@ -76,6 +101,7 @@ WORLDS = (
         _exposures,
         planted(EXPOSED),
         sizes=MODEL_SIZES,
+        many=PLANTED,
         events=0.3,
     ),
     World(
@@ -86,6 +112,18 @@ WORLDS = (
         _placed,
         planted(COX),
         sizes=MODEL_SIZES,
+        many=PLANTED,
+        events=0.3,
+    ),
+    World(  # no setting of the analysis was ever chosen with this world
+        "cox",
+        "elsewhere, three strata, late entry",
+        'endpoint = "os"\ncovariates = ["age", "arm"]\nstrata = ["egfr"]',
+        MEASURED,
+        _elsewhere,
+        planted(OTHER),
+        sizes=MODEL_SIZES,
+        many=PLANTED,
         events=0.3,
     ),
 )

@@ -10,8 +10,8 @@ from proofs.coverage import MANY, SITES
 from proofs.harness import Found, Report
 
 LEAST, MOST, NOMINAL = 0.93, 0.97, 0.95
-AGAIN = 3
-"""A setting with an interval outside the band is run again afresh, so many times as long."""
+AGAIN = (1, 3)
+"""A setting with an interval outside the band is run again afresh, so many times as long each time."""
 
 SHOWN = 200
 """Replications in which the noise is left out of the intervals."""
@@ -31,8 +31,16 @@ SQUARES = "its sampling variance comes from noisy squares and is never taken for
 FOURTH = "few patients' fourth moments are noisy, and the kurtosis is never taken for less than 1"
 NUISANCE = (
     "the noise of the nuisance models is carried to first order through curvatures that are noisy "
-    "themselves, whose inverses are too large on average"
+    "themselves, whose inverses are too large on average; clones of a grace period are taken for independent"
 )
+SKEWED = (
+    "at a high threshold a handful of patients decide: both shares have score intervals, the lower ends "
+    "corrected for continuity"
+)
+BAND = "its ends are where the pointwise band first reaches one half; noise makes the band fall and rise"
+WARY = "where its divisor is barely told from noise the divisor's error is added as a bias"
+MERGED = "few noisy bins are merged, and the noise of their mean predictions is added as if on its own"
+FIXED = "the hospitals of the study are the same every time; it allows for others"
 WIDE: tuple[tuple[str, str, str], ...] = (
     ("quantiles", "median", EDGES),
     ("quantiles", "quantile", EDGES),
@@ -43,6 +51,14 @@ WIDE: tuple[tuple[str, str, str], ...] = (
     ("difference_in_differences", "", SQUARES),
     ("mean", "mean", SQUARES),
     ("mean", "coefficient of variation", FOURTH),
+    ("mean", "variance", WARY),
+    ("mean", "standard deviation", WARY),
+    ("calibration", "net benefit", SKEWED),
+    ("model_evaluation", "net benefit", SKEWED),
+    ("model_evaluation", "calibration", MERGED),
+    ("model_evaluation", "heterogeneity", FIXED),
+    ("kaplan_meier", "median", BAND),
+    ("delayed_entry", "median", BAND),
     ("treatment_effect", "effect", NUISANCE),
     ("treatment_effect", "ratio", NUISANCE),
     ("treatment_effect", "mean if", NUISANCE),
@@ -60,11 +76,12 @@ true was planted (a coefficient, a survival curve, an effect), is in the data (c
 same estimate of {MANY:,} other patients without noise (means, shares).
 
 The promise: at least 93 % everywhere; at most 97 % where every expected count is 20 or more. A setting with
-an interval outside is run again, {AGAIN} times as long and afresh, and that is what stands here. *Least* and
-*most* are over the estimates of a row, and over the points of a line. Where more than half of the studies are
-refused, noise chooses which are printed; there at most 7 % of all studies may print an interval that misses.
-Coverage of what fewer than 10 % print is not stated. *refused* is the largest share of studies without the
-estimate.
+an interval outside is run again afresh, and where one is outside still again, three times as long; the last
+run is what stands here. A setting that prints nothing in its first studies is taken for refused. *Least* and
+*most* are over the estimates of a row, and over the points of a line. Where more than half of the studies
+refuse an estimate or a point, noise chooses which are printed, and among those that are fewer may hold the
+truth: the promise there is that at most 7 % of all studies print an interval that misses. Coverage of what
+fewer than 10 % print is not stated. *refused* is the largest share of studies without the estimate.
 """
 
 
@@ -75,10 +92,10 @@ def slack(printed: int) -> float:
 
 def below(row: Found) -> bool:
     """Tell whether an interval covers too little."""
-    if row["least"] is None:
+    if row["missed"] > 1 - LEAST:
+        return True
+    if row["least"] is None or row["refused"] > OFTEN:
         return False
-    if row["refused"] > OFTEN:
-        return bool(row["missed"] > 1 - LEAST)
     return bool(row["least"] < NOMINAL - slack(row["printed"]) - 1e-9)
 
 
@@ -102,20 +119,23 @@ def why_wide(kind: str, name: str) -> str | None:
 def page(found: Mapping[str, Found], unasked: list[str]) -> Report:
     """The page, and what was broken."""
     worlds = [step for step in found.values() if "ignoring" in step]
-    broken = [*unasked, *(f"{each} has no truth" for world in worlds for each in world["untold"])]
+    broken = [*unasked, *(each for world in worlds for each in world["untold"])]
     for world in worlds:
         broken += _broken(world)
+    naive = found.get("naive_kaplan_meier")
     broken += [
         f"Kaplan-Meier that ignores late entry was not found out: {row['name']} holds in {row['naive']:.3f}"
-        for row in found["naive_kaplan_meier"]["rows"] if row["naive"] >= LEAST
+        for row in (naive or {"rows": ()})["rows"] if row["naive"] >= LEAST
     ]  # fmt: skip
     intervals = sum(row["judged"] for world in worlds for row in world["rows"])
     verdict = (
         f"{intervals:,} intervals were looked at; all hold the truth as often as promised."
-        if not broken else f"{intervals:,} intervals were looked at. Broken: " + "; ".join(broken) + "."
+        if not broken else f"{intervals:,} intervals were looked at. FAILED: " + "; ".join(broken) + "."
     )  # fmt: skip
     text = [verdict, "\n\n", METHOD, "\n", *_table(worlds), *_wide(worlds), *_ignoring(worlds)]
-    return Report("".join([*text, *_naive(found["naive_kaplan_meier"])]), tuple(broken), (verdict,))
+    if naive is not None:
+        text += _naive(naive)
+    return Report("".join(text), tuple(broken), (verdict,))
 
 
 def _broken(world: Found) -> list[str]:

@@ -240,6 +240,44 @@ def _tested_truth(stratum: Stratum, name: str) -> Truth | None:
     return None
 
 
+MEN = 0.45
+BY_SEX = (600.0, 380.0)
+"""Mean time of women and of men, in days."""
+
+
+def _tested_by_sex(rng: np.random.Generator, n: int) -> Drawn:
+    """Women are tested more often, and sooner, and live longer; being tested changes nothing."""
+    sex = codes(rng, n, (1 - MEN, MEN))
+    time, until = rng.exponential(np.array(BY_SEX)[sex]), rng.uniform(365.0, 1_400.0, n)
+    report = np.where(rng.random(n) < 0.4, 0.0, rng.exponential(np.where(sex == 0, 120.0, 240.0)))
+    report[rng.random(n) < np.array([0.15, 0.3])[sex]] = np.inf
+    tested = report < np.minimum(time, until)
+    seen = SurvivalOutcome(
+        np.where(tested, report, 0.0), np.minimum(time, until), (time <= until).astype(np.int64)
+    )
+    egfr = np.where(tested, codes(rng, n, (0.4, 0.6)), 2)
+    return Drawn(Cohort(n, {"egfr": egfr, "sex": sex}, survival={"os": seen}))
+
+
+def _weighted(stratum: Stratum, name: str) -> Truth | None:
+    if stratum.name != "weighted by testing":
+        return None
+    if name.startswith("left out"):  # noise may leave out a sex, and then that is the truth
+        value = stratum.estimates[name].value
+        return min((0.0, MEN, 1 - MEN), key=lambda share: abs(share - value))
+    if name.startswith("difference"):
+        return 0.0
+    rates = np.array([(1 - MEN, 1 / BY_SEX[0]), (MEN, 1 / BY_SEX[1])])
+    if "left out of the weights" in stratum.estimates:  # those who are left are whom it is about
+        lost = stratum.estimates["left out of the weights"].value
+        if lost > 0.2:
+            rates = rates[[1]] if abs(lost - (1 - MEN)) < abs(lost - MEN) else rates[[0]]
+    share, rate = rates[:, 0] / rates[:, 0].sum(), rates[:, 1]
+    if name.startswith("restricted mean"):
+        return float(share @ ((1 - np.exp(-rate * HORIZON)) / rate))
+    return float(share @ np.exp(-rate * float(name.split()[3])))
+
+
 AT = 'at = ["6 months", "12 months"]'
 BY_EGFR = 'by = ["egfr"]'
 
@@ -247,10 +285,12 @@ WORLDS = (
     World(
         "kaplan_meier",
         "months, late entry",
-        f'endpoint = "os"\n{BY_EGFR}\n{AT}',
+        f'endpoint = "os"\n{BY_EGFR}\n{AT}\ncompare = true',
         MEASURED,
         _by_egfr,
         _survival,
+        facts=("events",),
+        totals=("events above",),
         events=0.6,
     ),
     World(
@@ -317,6 +357,18 @@ WORLDS = (
         facts=("events",),
         sizes=(600, 4_000),
         events=0.6,
+    ),
+    World(
+        "delayed_entry",
+        "weighted by testing",
+        f'endpoint = "os"\ntested = "egfr"\nsplit = ["3 months"]\n{AT}\nweights = ["sex"]',
+        MEASURED,
+        _tested_by_sex,
+        _weighted,
+        facts=("events",),
+        totals=("events above",),
+        sizes=(1_000, 6_000),
+        events=0.3,
     ),
 )
 """Every world of these kinds."""

@@ -133,8 +133,10 @@ def _kept(path: Path, digest: str) -> Found | None:
 def stamp(key: str) -> str:
     """The line that says how a page was made: command, commit, versions."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy"))
+    name, *changed = commit().split(" ", 1)
+    at = " ".join([f"`{name}`", *changed])
     return (
-        f"Made with `make prove KEY={key}` (`python -m proofs --key {key}`) at commit {commit()}, "
+        f"Made with `make prove KEY={key}` (`python -m proofs --key {key}`) at commit {at}, "
         f"Python {platform.python_version()}, {versions}."
     )
 
@@ -146,11 +148,11 @@ def commit() -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     try:
-        commit = git("rev-parse", "HEAD").strip()[:12]
+        name = git("rev-parse", "HEAD").strip()[:12]
         changed = git("status", "--porcelain", "--", "core", "strategies", "proofs").strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown (no git here)"
-    return f"`{commit}`" + (" with changes that were not committed" if changed else "")
+    return name + (" with changes that were not committed" if changed else "")
 
 
 def main(arguments: Sequence[str]) -> int:

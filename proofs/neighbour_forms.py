@@ -172,6 +172,10 @@ FORMS: Mapping[str, tuple[str, ...]] = {
         ),
         'outcome = "response"\nscore = "risk"\ntiers = { shares = [0.5, 0.3, 0.2] }',
         'time = "os_zero"\ncoefficients = { intercept = -2, age = 0.02 }\nbins = 4',
+        (
+            f'time = "os_zero"\nmodel = {{ columns = [{COLUMNS}], hidden = [3], '
+            f'outputs = 2, link = "hazard", numbers = "{DEEP}" }}\nbins = 4'
+        ),
     ),
     "cross_moments": ('cost = "cost"\neffect = "score"\nby = ["arm"]', 'cost = "cost"\neffect = "response"'),
 }

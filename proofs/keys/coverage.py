@@ -19,7 +19,7 @@ import threadpoolctl  # type: ignore[import-untyped]  # it has no types
 from fedvalue.study.schema import KINDS
 from proofs import coverage_described, coverage_effects, coverage_hazards, coverage_times
 from proofs.coverage import CURVE, Lines, Tally, World, joined, replicate
-from proofs.coverage_page import AGAIN, FEWEST_SHARE, SHOWN, outside
+from proofs.coverage_page import AGAIN, FEWEST_SHARE, OFTEN, SHOWN, outside
 from proofs.coverage_times import NAIVE
 from proofs.harness import Found, Report
 
@@ -35,8 +35,14 @@ SOURCES = (
 WORLDS: tuple[World, ...] = (
     *coverage_described.WORLDS, *coverage_times.WORLDS, *coverage_effects.WORLDS, *coverage_hazards.WORLDS
 )  # fmt: skip
+FIRST = {"first": "least", "first_most": "most"}
+"""What is kept of a row that is run again, and from where."""
+
 DIAGNOSTICS = "diagnostics"
 """The checks of every study are no kind of question, and print intervals too."""
+
+SLOW = ("cox", "treatment_effect", "regression")
+"""Kinds that are studied last."""
 
 PROCESSES = 2
 PARTS = 8
@@ -70,7 +76,7 @@ def covered(
     """
     chosen = world or WORLDS[number]
     seed = zlib.crc32(chosen.label.encode())
-    lines = Lines.of(chosen, seed) if many is None else Lines.of(chosen, seed, many)
+    lines = Lines.of(chosen, seed, many)
     runs = replications or chosen.replications
     rows, untold = [], set[str]()
     for size in chosen.sizes:
@@ -78,16 +84,15 @@ def covered(
         untold |= missing
         for epsilon in chosen.epsilons:
             some = _rows(lines, size, epsilon, told[epsilon], runs)
-            if replications is None and (late := [row for row in some if outside(row)]):
-                again, _ = _run(lines, size, (epsilon,), AGAIN * runs, seed + size + 1, processes)
+            for look, times in enumerate(AGAIN if replications is None else (), start=1):
+                if not (late := [row for row in some if outside(row)]):
+                    break
+                again, _ = _run(lines, size, (epsilon,), times * runs, seed + size + look, processes)
                 fresh = {(row["stratum"], row["name"]): row
-                         for row in _rows(lines, size, epsilon, again[epsilon], AGAIN * runs)}  # fmt: skip
+                         for row in _rows(lines, size, epsilon, again[epsilon], times * runs)}  # fmt: skip
                 for row in late:
-                    row |= {
-                        "first": row["least"],
-                        "first_most": row["most"],
-                        **fresh.get((row["stratum"], row["name"]), {}),
-                    }
+                    first = {key: row.get(key, row[was]) for key, was in FIRST.items()}
+                    row |= fresh.get((row["stratum"], row["name"]), {}) | first
             rows += some
     ignoring: list[Found] = []
     for size, epsilon in product(chosen.sizes, chosen.epsilons):
@@ -150,7 +155,9 @@ def _rows(lines: Lines, size: int, epsilon: float, tally: Tally, replications: i
     """One row for each estimate, and for each line over its points."""
     rows = []
     for (stratum, name), count in sorted(tally.items()):
-        enough = count.printed >= max(FEWEST_SHARE * replications, 1)
+        some = count.printed >= max(FEWEST_SHARE * replications, 1)
+        often = count.printed >= (1 - OFTEN) * replications
+        enough = often if often.any() else some
         expected = lines.expected(size, stratum, name)
         shares = np.where(enough, count.held / np.maximum(count.printed, 1), np.nan)
         likely = enough & (expected >= 20) & (count.one_sided * 2 < np.maximum(count.printed, 1))
@@ -162,7 +169,7 @@ def _rows(lines: Lines, size: int, epsilon: float, tally: Tally, replications: i
                 "most": float(shares[likely].max()) if likely.any() else None,
                 "printed": int(count.printed[enough].min()) if enough.any() else int(count.printed.max()),
                 "expected": float(expected.min()),
-                "missed": float(((count.printed - count.held) / replications).max()),
+                "missed": float(np.where(often, 0, (count.printed - count.held) / replications).max()),
             }
         )  # fmt: skip
     return rows
@@ -173,13 +180,15 @@ def _key(world: World) -> str:
 
 
 STEPS: Mapping[str, Callable[[], Found]] = {
-    **{_key(world): partial(covered, number) for number, world in enumerate(WORLDS)},
     "naive_kaplan_meier": naive,
-}
+    **{_key(WORLDS[number]): partial(covered, number)
+       for number in sorted(range(len(WORLDS)), key=lambda number: WORLDS[number].kind in SLOW)},
+}  # fmt: skip
 
 
 def report(found: Mapping[str, Found]) -> Report:
-    """The page, and what was broken."""
+    """The page, and what was broken; a step that was not run is."""
     from proofs.coverage_page import page  # the page is read with the constants above
 
-    return page(found, without_worlds(KINDS))
+    left = [f"{name} was not studied" for name in STEPS if name not in found]
+    return page(found, [*without_worlds(KINDS), *left])

@@ -63,17 +63,20 @@ def content(database: Path) -> str:
 
 
 @contextmanager
-def placed(where: str, home: Path) -> Iterator[Path]:
-    """Give the place of a store: a file in ``home``, or a server of its own that a file there names."""
-    home.mkdir()
+def placed(where: str, room: Path) -> Iterator[tuple[Path, Path]]:
+    """Give the places of two stores, the first alone in its folder: files, or what names a server."""
+    homes = (room / "home", room / "whole")
+    for home in homes:
+        home.mkdir()
     if where == "file":
-        yield home / "records.duckdb"
+        yield homes[0] / "records.duckdb", homes[1] / "records.duckdb"
         return
     with started() as address:
-        place = home / "records.toml"
-        place.write_bytes(server_file(address))
-        place.chmod(0o600)
-        yield place
+        places = (homes[0] / "records.toml", homes[1] / "records.toml")
+        for place in places:
+            place.write_bytes(server_file(address, place.parent.name))
+            place.chmod(0o600)
+        yield places
 
 
 def state(database: Path) -> str:
@@ -93,7 +96,7 @@ def killed(where: str, by: str, point: int) -> Found:
     """
     with (
         tempfile.TemporaryDirectory(prefix="loads-") as room,
-        placed(where, Path(room) / "home") as database,
+        placed(where, Path(room)) as (database, whole),
     ):
         folder = Path(room) / "in"
         region = write_region(Path(room) / "region", np.random.default_rng(SEED), people=PEOPLE, hospitals=1)
@@ -104,7 +107,6 @@ def killed(where: str, by: str, point: int) -> Found:
         late.rename(folder / "feedetail.csv")
         deaths = folder / "deaths.csv"
         deaths.write_text("\n".join(deaths.read_text().splitlines()[:-5]) + "\n")
-        whole = Path(room) / "whole.duckdb"
         began = time.monotonic()
         load(folder, layout("settlement-list"), whole)
         takes = time.monotonic() - began
@@ -153,13 +155,14 @@ def report(found: Mapping[str, Found]) -> Report:
             "of one file more and one corrected. *Killed*: the load had not ended by itself."
         ),
         "",
-        "| store in a | killed by | point | killed | the store is | the next load makes the rest | left beside it |",
+        "| store | killed by | point | killed | it is then | the next load makes the rest | left beside it |",
         "|---|---|--:|---|---|---|--:|",
     ]
     broken = []
     for name, one in found.items():
         lines.append(
-            f"| {one['where']} | {one['by']} | {one['point']} | {'yes' if one['killed'] else 'no'} | {one['store']} | "
+            f"| {one['where']} | {one['by']} | {one['point']} | {'yes' if one['killed'] else 'no'} | "
+            f"{one['store']} | "
             f"{'yes' if one['next'] else 'no'} | {one['beside']} |"
         )
         if one["store"] == "something else" or not one["next"] or one["beside"] or not one["differs"]:

@@ -68,6 +68,24 @@ def test_an_interval_without_a_truth_is_named() -> None:
     assert judge.untold == {f"{world.label}: all, luck"}
 
 
+def test_an_interval_without_width_is_named() -> None:
+    world = proof.WORLDS[0]
+    lines = Lines.of(world, 3, 1_000)
+    judge = Judge(lines)
+    estimate = Estimate(value=0, unit="", lower=0, upper=0, sampling_variance=1, privacy_variance=1)
+    strata = (Stratum(name="all", status="estimated", estimates={"proportion": estimate}),)
+    conclusion = Conclusion(label="x", kind="proportion", endpoint="response", by=(), strata=strata)
+    judge.count(conclusion, Drawn(world.draw(np.random.default_rng(1), 10).cohort), None)
+    assert judge.points == {f"{world.label}: all, proportion"}
+
+
+def test_a_setting_that_prints_nothing_is_given_up_after_a_few_studies() -> None:
+    world = replace(proof.WORLDS[0], epsilons=(0.01,))
+    tally, untold = replicate(Lines.of(world, 3, 1_000), 100, (0.01,), 60, 5)
+    assert tally == {0.01: {}}
+    assert untold == set()
+
+
 def test_tallies_of_parts_add_up() -> None:
     world = proof.WORLDS[0]
     lines = Lines.of(world, 3, 10_000)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from lifelines.datasets import load_lung
+from numpy.typing import NDArray
 from statsmodels.duration.hazard_regression import PHReg
 
-from fedvalue.analyses.analysis import Analysis
+from fedvalue.analyses.analysis import Analysis, Ask, Scaling
 from fedvalue.analyses.catalogue import analyses_of
 from fedvalue.analyses.cohort import Cohort, SurvivalOutcome
 from fedvalue.analyses.cox import CoxModel
@@ -19,7 +20,7 @@ from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.study.schema import Study
 from tests.agreement import SMALL, study
-from tests.laws.suite import AnalysisLaws, without_noise
+from tests.laws.suite import AnalysisLaws, with_noise, without_noise
 
 SITES = ("a", "b", "c", "d")
 AGE, SEX = Covariate("age", (18.0, 95.0)), Covariate("sex", None, ("male", "female"))
@@ -71,6 +72,27 @@ def test_a_row_of_no_hospital_on_the_roster_counts_nowhere() -> None:
     for place, counted in ((-1, 0), (2, 3), (4, 0)):
         found = without_noise(analysis, [replace(cohort, site=np.full(3, place))])
         assert found.strata[0].released["events"].value == counted
+
+
+def test_nothing_more_is_asked_where_the_smallest_hospital_cannot_be_told_from_noise(
+    rng: np.random.Generator,
+) -> None:
+    n = 1_200
+    outcome = SurvivalOutcome(np.zeros(n), rng.uniform(1, 360, n), np.ones(n, dtype=np.int64))
+    place = np.minimum(np.arange(n) // 350, 3)  # 350, 350, 350 and 150
+    cohort = Cohort(n, numbers={"age": rng.uniform(30, 80, n)}, survival={"pfs": outcome}, site=place)
+    analysis = by_hospital(tuple(30.0 * i for i in range(13)), (AGE,), 3.0)
+    asked: list[str] = []
+
+    class Listening(CoxBySite):
+        def contribution(self, cohort: Cohort, ask: Ask, scaling: Scaling) -> dict[str, NDArray[np.int64]]:
+            asked.append(ask.label)
+            return super().contribution(cohort, ask, scaling)
+
+    found = with_noise(Listening(analysis.model, analysis.sites), cohort, 0.5, rng)
+    # an epsilon of .5 leaves a noise of 90 events to a hospital that had 150
+    assert (found.strata[0].status, found.strata[0].reason) == ("not_estimable", "privacy")
+    assert asked == ["risk_table"]
 
 
 COX = '[[analyses]]\nkind = "cox"\nendpoint = "os"\ncovariates = ["egfr"]\nbudget = 0.1\n'

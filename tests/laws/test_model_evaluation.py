@@ -62,8 +62,15 @@ class TestModelEvaluation(AnalysisLaws):
             ("a", "b", "c"),
         )  # fmt: skip
         timed = EvaluationOfModel(network(rng, outputs=3), "", "exclude", (0.5,), grid=grid)
+        ended = replace(timed, grid=replace(grid, delayed=False), horizon=True)
         wild = replace(network(rng), layers=tuple((w * 1e200, b) for w, b in network(rng).layers))
-        return [everything, timed, replace(ONE, prediction=Risk("cost")), replace(ONE, prediction=wild)]
+        return [
+            everything,
+            timed,
+            ended,
+            replace(ONE, prediction=Risk("cost")),
+            replace(ONE, prediction=wild),
+        ]
 
 
 def patients(risk: np.ndarray, status: np.ndarray, **categories: np.ndarray) -> Cohort:

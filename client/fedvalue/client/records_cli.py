@@ -121,7 +121,11 @@ def store(
     opened = open_home(home)
     path, here = opened.folder / RECORDS_SERVER, opened.folder / RECORDS
     if path.exists():
-        raise OutputError("the records are on a server already", where=str(path), do="purge them first")
+        raise OutputError(
+            "the records are on a server already",
+            where=str(path),
+            do="where the server has moved, change the address in that file",
+        )
     trial = opened.folder / f".trial-{RECORDS_SERVER}"
     write_atomically(trial, server_file(dsn, schema))
     try:

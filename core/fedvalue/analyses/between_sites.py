@@ -63,9 +63,10 @@ def between_sites(values: Array, variances: Array, *, predicted: bool = True) ->
     k = len(values)
     if k < FEWEST:
         return None
-    squared = _between(values, variances, k - 1.0)
-    low = _between(values, variances, float(special.chdtri(k - 1, 0.025)))
-    high = _between(values, variances, float(special.chdtri(k - 1, 0.975)))
+    # no sites are taken to be more alike than a tenth of those are that do not differ: the end would be 0
+    alike = float(_heterogeneity(values, variances, np.zeros(1))[0][0]) / float(special.chdtri(k - 1, 0.9))
+    wanted = [k - 1.0, special.chdtri(k - 1, 0.025), special.chdtri(k - 1, 0.975) * min(1.0, alike)]
+    squared, low, high = _between(values, variances, np.array(wanted)).tolist()
     precision = 1 / (variances + squared)
     weights = precision / precision.sum()
     mean = float(weights @ values)
@@ -81,17 +82,11 @@ def between_sites(values: Array, variances: Array, *, predicted: bool = True) ->
 def _prediction(values: Array, variances: Array, mean: float) -> float:
     """Return half the width of the 95 % interval for a new site around ``mean``."""
     wanted = special.chdtri(len(values) - 1, 1 - (np.arange(_PARTS) + 0.5) / _PARTS)
-    low, high = np.zeros(_PARTS), np.full(_PARTS, max(float(np.var(values)), 1e-12))
-    while (over := _heterogeneity(values, variances, high)[0] > wanted).any():
-        high = np.where(over, 2 * high, high)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        over = _heterogeneity(values, variances, middle)[0] > wanted
-        low, high = np.where(over, middle, low), np.where(over, high, middle)
+    low = _between(values, variances, wanted)
     _, means, plain = _heterogeneity(values, variances, low)
     spread, away = np.sqrt(low + plain), means - mean
     least, most = 0.0, 10 * float(spread.max()) + float(np.abs(away).max())
-    for _ in range(_STEPS):
+    for _ in range(_STEPS // 2 + 10):
         half = (least + most) / 2
         inside = special.ndtr((half - away) / spread) - special.ndtr((-half - away) / spread)
         least, most = (half, most) if float(inside.mean()) < 0.95 else (least, half)
@@ -106,21 +101,19 @@ def _heterogeneity(values: Array, variances: Array, squared: Array) -> tuple[Arr
     return (precision * (values - means[:, None]) ** 2).sum(axis=1), means, 1 / whole
 
 
-def _between(values: Array, variances: Array, wanted: float) -> float:
-    """Return the between-site variance at which the generalised Q is ``wanted``; 0 where it is less."""
+def _between(values: Array, variances: Array, wanted: Array) -> Array:
+    """Return the between-site variances at which the generalised Q is as ``wanted``; 0 where it is less.
 
-    def q(squared: float) -> float:
-        precision = 1 / (variances + squared)
-        mean = float(precision @ values / precision.sum())
-        return float(precision @ (values - mean) ** 2)
-
-    if q(0.0) <= wanted:
-        return 0.0
-    high = max(float(np.var(values)), 1e-12)
-    while q(high) > wanted:
-        high *= 2
-    low = 0.0
+    Q falls and is convex, as the least over the mean of a sum of squares over what grows: Newton's steps from
+    0 never go too far.
+    """
+    squared = np.zeros(len(wanted))
     for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if q(middle) > wanted else (low, middle)
-    return (low + high) / 2
+        q, means, _ = _heterogeneity(values, variances, squared)
+        precision = 1 / (variances + squared[:, None])
+        fall = (precision**2 * (values - means[:, None]) ** 2).sum(axis=1)
+        step = np.maximum(q - wanted, 0.0) / np.where(fall > 0, fall, 1.0)
+        squared = squared + step
+        if (step <= 1e-12 * squared).all():
+            break
+    return squared

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.analyses.estimate import Estimate, Series
-from fedvalue.analyses.score import Z95, Noise, Sampling, ratio, share
+from fedvalue.analyses.score import Z95, Noise, Sampling, inside, ratio, share
 
 Array = NDArray[np.float64]
 
@@ -154,21 +154,46 @@ def decision_curve(bins: Bins) -> tuple[Series, Series]:
 
 
 def _net_benefit(bins: Bins, first: int, threshold: float) -> Estimate:
+    """Net benefit of treating from a bin on, with the interval of its two shares (MOVER).
+
+    At a high threshold few are treated, and each one in vain counts for many: a normal interval would be of
+    the wrong shape. Zou, Donner. Statistics in Medicine 27 (2008) 1693-1702, eq. (15), with the score
+    intervals of both shares.
+    """
     n, odds = bins.patients, threshold / (1 - threshold)
     treated = 1.0 * (np.arange(len(bins.events)) >= first)
-    value = float(treated @ bins.events - odds * (treated @ bins.others)) / n
-    squared = float(treated @ bins.events + odds**2 * (treated @ bins.others)) / n
+    helped, vain = float(treated @ bins.events), float(treated @ bins.others)
+    value = (helped - odds * vain) / n
+    squared = (helped + odds**2 * vain) / n
     sampling = max(squared - value**2, 0.0) / n
     gradient = np.concatenate([treated - value, -odds * treated - value])
-    return _normal(
-        value, sampling, bins.noise * float(gradient @ gradient) / n**2, "net benefit", -math.inf, 1.0
-    )
+    part = int(treated.sum())
+    rates = [_limits(top, n, bins.noise, part, 2 * len(treated)) for top in (helped, vain)]
+    (p, p_low, p_high), (q, q_low, q_high) = rates
+    together = 1.0 if first == 0 else math.sqrt(p * q / max((1 - p) * (1 - q), 1e-12))
+    together = min(together, 1.0)
+    below, above = p - p_low, odds * (q_high - q)
+    lower = math.sqrt(below**2 + above**2 + 2 * together * below * above)
+    below, above = p_high - p, odds * (q - q_low)
+    upper = math.sqrt(below**2 + above**2 + 2 * together * below * above)
+    middle = p - odds * q
+    return Estimate(
+        value=min(value, 1.0), unit="net benefit", lower=min(middle - lower, value), upper=middle + upper,
+        sampling_variance=sampling, privacy_variance=bins.noise * float(gradient @ gradient) / n**2,
+    )  # fmt: skip
+
+
+def _limits(top: float, n: float, noise: float, part: int, cells: int) -> tuple[float, float, float]:
+    """A share with score limits, the lower one that of half a patient less (correction for continuity)."""
+    found = share(top, n, noise, inside=part, cells=cells)
+    fewer = share(max(top - 0.5, min(top, 0.0)), n, noise, inside=part, cells=cells)
+    return found.value, fewer.lower or 0.0, 1.0 if found.upper is None else found.upper
 
 
 def _normal(value: float, sampling: float, privacy: float, unit: str, least: float, most: float) -> Estimate:
-    value, half = min(max(value, least), most), Z95 * math.sqrt(sampling + privacy)
+    value, lower, upper = inside(value, Z95 * math.sqrt(sampling + privacy), least, most)
     return Estimate(
-        value=value, unit=unit, lower=max(least, value - half), upper=min(most, value + half),
+        value=value, unit=unit, lower=lower, upper=upper,
         sampling_variance=sampling, privacy_variance=privacy,
     )  # fmt: skip
 

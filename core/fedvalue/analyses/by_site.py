@@ -23,7 +23,7 @@ from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.analyses.moments import chebyshev
 from fedvalue.analyses.quantity import Quantity
-from fedvalue.analyses.score import Z95, refused
+from fedvalue.analyses.score import Z95, inside, refused
 from fedvalue.privacy.release import Block
 
 WEIGHTS = {"patients": Fraction(35, 100), "first": Fraction(45, 100), "second": Fraction(20, 100)}
@@ -104,9 +104,10 @@ class MeansBySite:
         sampling = max(power - y**2, 1 / n.value) / n.value
         privacy = (first.variance + y**2 * n.noise_variance) / n.value**2
         half = Z95 * q.half * math.sqrt(sampling + privacy)
-        value = min(max(q.middle + q.half * y, q.low), q.high)  # noise may carry it out of the public range
+        # noise may carry it out of the public range
+        value, lower, upper = inside(q.middle + q.half * y, half, q.low, q.high)
         mean = Estimate(
-            value=value, unit=q.unit, lower=max(q.low, value - half), upper=min(q.high, value + half),
+            value=value, unit=q.unit, lower=lower, upper=upper,
             sampling_variance=q.half**2 * sampling, privacy_variance=q.half**2 * privacy,
         )  # fmt: skip
         return Stratum(name=name, status="estimated", released=stated, estimates={"mean": mean})
@@ -119,7 +120,7 @@ class MeansBySite:
         sampling = max(whole.variance - privacy, 0.0)
 
         def around(half: float) -> tuple[float, float]:
-            return max(q.low, whole.mean - half), min(q.high, whole.mean + half)
+            return inside(whole.mean, half, q.low, q.high)[1:]
 
         (low, high), (least, most) = around(whole.half), around(whole.prediction)
         estimates = {

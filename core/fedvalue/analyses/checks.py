@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from fedvalue.analyses.estimate import Estimate
-from fedvalue.analyses.score import Z95, Noise, Sampling, ratio
+from fedvalue.analyses.score import Z95, Noise, Sampling, inside, ratio
 
 STANDARD = "standard deviations"
 """Unit of a standardised difference."""
@@ -90,8 +90,8 @@ def apart(one: Estimate, other: Estimate) -> Estimate:
     value = one.value - other.value
     sampling = one.sampling_variance + other.sampling_variance
     privacy = one.privacy_variance + other.privacy_variance
-    half = Z95 * math.sqrt(sampling + privacy)
+    value, lower, upper = inside(value, Z95 * math.sqrt(sampling + privacy), -1.0, 1.0)
     return Estimate(
-        value=value, unit="difference of probabilities", lower=max(-1.0, value - half),
-        upper=min(1.0, value + half), sampling_variance=sampling, privacy_variance=privacy,
+        value=value, unit="difference of probabilities", lower=lower,
+        upper=upper, sampling_variance=sampling, privacy_variance=privacy,
     )  # fmt: skip

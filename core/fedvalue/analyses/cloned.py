@@ -13,6 +13,7 @@ first days, so it is on the wide side.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -27,7 +28,7 @@ from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.analyses.life_table import RiskTable
-from fedvalue.analyses.score import refused, share
+from fedvalue.analyses.score import Z95, inside, refused, share
 from fedvalue.analyses.standardised import standardised, whole_curve
 from fedvalue.privacy.release import Block
 
@@ -138,10 +139,11 @@ class ClonedArms:
             ("restricted mean if started in time", "restricted mean if not"), by_arm, strict=True
         ):
             value, sampling, privacy = standardised(weight, np.array(areas), many, spread)
-            told = normal(value, sampling, privacy, "days")
-            estimates[name] = told.model_copy(
-                update={"lower": max(0.0, told.lower or 0.0), "upper": min(horizon, told.upper or horizon)}
-            )
+            value, lower, upper = inside(value, Z95 * math.sqrt(sampling + privacy), 0.0, horizon)
+            estimates[name] = Estimate(
+                value=value, unit="days", lower=lower, upper=upper, sampling_variance=sampling,
+                privacy_variance=privacy,
+            )  # fmt: skip
         apart = np.array(by_arm[0]) * [1, 1, 1] + np.array(by_arm[1]) * [-1, 1, 1]
         estimates = {"effect": normal(*standardised(weight, apart, many, spread), "days"), **estimates}
         estimates["left out of the standardization"] = share(

@@ -28,10 +28,10 @@ from fedvalue.analyses.kaplan_meier import (
     remedy_half_way,
 )
 from fedvalue.analyses.life_table import RiskTable
+from fedvalue.analyses.score import Z95, inside
 from fedvalue.privacy.release import Block
 
 Array = NDArray[np.float64]
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +162,10 @@ class CompetingRisksByGroup:
                 privacy_variance=float(found.privacy[i]),
             )  # fmt: skip
         if whole:
-            spread, last = Z95 * math.sqrt(found.area_sampling + found.area_privacy), float(found.days[-1])
-            area = min(max(found.area, 0.0), last)
+            spread = Z95 * math.sqrt(found.area_sampling + found.area_privacy)
+            area, low, high = inside(found.area, spread, 0.0, float(found.days[-1]))
             estimates[f"days lost to {word}"] = Estimate(
-                value=area, unit="days", lower=min(max(found.area - spread, 0.0), area),
-                upper=max(min(found.area + spread, last), area), sampling_variance=found.area_sampling,
+                value=area, unit="days", lower=low, upper=high, sampling_variance=found.area_sampling,
                 privacy_variance=found.area_privacy,
             )  # fmt: skip
         return estimates

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.analyses.estimate import Estimate
-from fedvalue.analyses.score import Z95
+from fedvalue.analyses.score import Z95, inside
 
 Array = NDArray[np.float64]
 Cells = NDArray[np.int64]
@@ -122,8 +122,8 @@ def concordance(exits: Array, entries: Array | None, noise: float, entry_noise: 
         sampling += float((np.maximum(entries, 0.0) * later**2).sum())
         privacy += entry_noise * float(np.square(later).sum())
     sampling, privacy = sampling / pairs**2, privacy / pairs**2
-    value, half = min(max(value, 0.0), 1.0), Z95 * math.sqrt(sampling + privacy)
+    value, lower, upper = inside(value, Z95 * math.sqrt(sampling + privacy), 0.0, 1.0)
     return Estimate(
-        value=value, unit="area", lower=max(0.0, value - half), upper=min(1.0, value + half),
+        value=value, unit="area", lower=lower, upper=upper,
         sampling_variance=sampling, privacy_variance=privacy,
     )  # fmt: skip

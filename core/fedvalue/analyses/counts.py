@@ -20,7 +20,7 @@ from fedvalue.analyses.cohort import Cohort
 from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.hierarchy import Hierarchy
-from fedvalue.analyses.score import Z95, refused, share
+from fedvalue.analyses.score import Z95, inside, refused, share
 from fedvalue.privacy.release import Block
 
 FACTS = "Counts are of the patients in the data: their intervals hold privacy noise and no sampling error."
@@ -28,9 +28,9 @@ FACTS = "Counts are of the patients in the data: their intervals hold privacy no
 
 def count(value: float, noise_variance: float, unit: str = "patients") -> Estimate:
     """Return a released count as an estimate of the count in the data, 0 at least."""
-    reach = Z95 * math.sqrt(noise_variance)
+    value, lower, upper = inside(value, Z95 * math.sqrt(noise_variance), 0.0, math.inf)
     return Estimate(
-        value=max(value, 0.0), unit=unit, lower=max(value - reach, 0.0), upper=max(value + reach, 0.0),
+        value=value, unit=unit, lower=lower, upper=upper,
         sampling_variance=0.0, privacy_variance=noise_variance,
     )  # fmt: skip
 

@@ -3,7 +3,8 @@
 The first release is a risk table by stratum, which gives the public baseline hazards of `cox_baseline`. Seven
 more give score and curvature of the hazard model of `hazard` at the coefficients so far; `newton` solves for
 covariates and for the baselines' drift together, and the drift is profiled out. Under noise the curvature is
-that of `cox_information`, and there is no table where it, or a drift, is not told from noise.
+that of `cox_information`, and there is no table where it, or a drift, is not told from noise; nor where the
+events of the smallest of several strata are not, which the first release shows: no more is asked then.
 
 Estimand: the log hazard ratios of proportional hazards on the endpoint's grid. On a daily grid and without
 noise they are Breslow's to 1e-3, their standard errors to 1 % (the curvature lets the baseline drift as hats
@@ -28,7 +29,15 @@ from fedvalue.analyses import hazard, newton, prefix
 from fedvalue.analyses.analysis import Ask, NoisySum, Scaling, SumOf, Terms
 from fedvalue.analyses.coefficients import TOO_NOISY, Model, stratum
 from fedvalue.analyses.cohort import Cohort
-from fedvalue.analyses.cox_baseline import hazards_of, knots_of, levels_of, refreshed
+from fedvalue.analyses.cox_baseline import (
+    FIRM,
+    drift_covariance,
+    hazards_of,
+    knots_of,
+    levels_of,
+    refreshed,
+    unsure,
+)  # fmt: skip
 from fedvalue.analyses.cox_information import Curvature
 from fedvalue.analyses.design import Design
 from fedvalue.analyses.estimate import Conclusion, Released
@@ -206,13 +215,18 @@ class CoxModel:
         tables = self._tables(first, terms)
         events = sum(float(table.events.sum()) for table in tables)
         counts = first["counts"]
-        fitted = None
-        if events > 0:
-            search, unsteady = self._search(sum_of, tables, terms)
+        fitted, weakest = None, 0.0 if terms.exact or len(tables) == 1 else unsure(tables)
+        if events > 0 and weakest <= FIRM:  # what is not asked costs nothing
+            search, unsteady, alike = self._search(sum_of, tables, terms)
             nuisance = len(search.at) - p
-            fitted = newton.finish(search, exact=terms.exact, kept_from=KEPT_FROM, nuisance=nuisance)
+            fitted = newton.finish(
+                search, exact=terms.exact, kept_from=KEPT_FROM, nuisance=nuisance, alike=alike
+            )
             fitted = replace(fitted, noise_ratio=max(fitted.noise_ratio, TOO_NOISY / UNSTEADY * unsteady))
         found = stratum(self._model(fitted, counts.values[0], counts.variance), terms)
+        if weakest > FIRM and found.reason == "privacy" and found.remedy is None:
+            remedy = terms.remedy(weakest * TOO_NOISY / FIRM, float(counts.values[0]))
+            found = found.model_copy(update={"remedy": remedy})
         released = {
             **found.released,
             "events": Released(
@@ -226,15 +240,24 @@ class CoxModel:
             strata=(found.model_copy(update={"released": released}),), notes=self._notes(),
         )  # fmt: skip
 
-    def _search(self, sum_of: SumOf, tables: list[RiskTable], terms: Terms) -> tuple[newton.Search, float]:
-        """Go through the seven rounds after the first."""
+    def _search(
+        self, sum_of: SumOf, tables: list[RiskTable], terms: Terms
+    ) -> tuple[newton.Search, float, Array]:
+        """Go through the seven rounds after the first.
+
+        Returns:
+          The search; how unsteady the drift is; covariance of what wrong levels and slopes of the baselines
+          add to every score alike, which drifts of single strata absorb where they are estimated.
+        """
         asks, (groups, p, _) = self.rounds()[1:], self._sizes
         hazards = np.array([hazards_of(table, exact=terms.exact) for table in tables])
         knots = knots_of(hazards, tables)
         hats = Baseline.of(hazards[0], knots).hats
         events = np.array([table.events for table in tables])
         known = Curvature.of(hats, events, columns=p, weighted=self.design.row_bound is not None)
-        drift, unsteady = np.eye(groups * HATS), 0.0
+        drift, unsteady, alike = np.eye(groups * HATS), 0.0, np.zeros((groups * HATS + p,) * 2)
+        shapes = np.linalg.qr(np.vander(np.arange(HATS) - (HATS - 1) / 2, 2, increasing=True))[0]
+        drifts = [drift_covariance(t, h, hats @ shapes) for t, h in zip(tables, hazards, strict=True)]
         search, anew = newton.begin(np.zeros(groups * HATS + p), np.eye(groups * HATS + p), 0.0), False
         for ask in asks:
             own = len(drift.T)
@@ -252,12 +275,16 @@ class CoxModel:
             if "curvature" in released:
                 known, matrix, variance = known.told(released, exact=terms.exact)
                 told = replace(told, curvature=_within(matrix, drift), curvature_variance=variance)
+                by_shape = matrix[:, : groups * HATS].reshape(len(matrix), groups, HATS) @ shapes
+                by_drift = np.tensordot(drift.T, by_shape[: len(drift)], 1)
+                shifts = np.concatenate([by_drift, by_shape[len(drift) :]])
+                alike = np.einsum("igs,gst,jgt->ij", shifts, np.array(drifts), shifts)
             search = newton.step(search, told, sharpen=not anew, averaged=not terms.exact)
             anew = False
             if "weighted" in released and terms.exact:
                 hazards, anew = refreshed(released["weighted"], tables), True
                 search = replace(search, at=np.concatenate([np.zeros(own), search.at[own:]]))
-        return search, unsteady
+        return search, unsteady, alike
 
     def _tables(self, first: NoisySum, terms: Terms) -> list[RiskTable]:
         """One risk table a stratum."""

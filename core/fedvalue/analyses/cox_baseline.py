@@ -8,6 +8,7 @@ noise every interval has its own hazard, taken anew from time at risk weighted b
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -29,6 +30,41 @@ def levels_of(gamma: Fraction) -> tuple[int, Fraction]:
     """Split a scale into levels of a patient's weight, with two thirds of its bits, and the scale of one."""
     levels = 1 << (2 * int(gamma).bit_length() // 3)
     return levels, gamma / levels * Fraction(hazard.MOST_RISK)
+
+
+def unsure(tables: list[RiskTable]) -> float:
+    """Return the largest noise of the events of a stratum over the events, infinite where there are none.
+
+    Past `FIRM` not even one hazard for all time is told of that stratum, and what its baseline is taken for
+    wrongly would move the coefficients by more than their intervals say.
+    """
+    return max(
+        math.sqrt(float((table.events_noise.sum(axis=0) ** 2).sum())) / events if events > 0 else math.inf
+        for table, events in ((table, float(table.events.sum())) for table in tables)
+    )
+
+
+def drift_covariance(table: RiskTable, hazards: Array, shapes: Array) -> Array:
+    """Return the noise covariance of a stratum's drift, the logarithm of its true hazards over those taken.
+
+    Args:
+      table: What they were taken from.
+      hazards: By interval, shape ``(k,)``.
+      shapes: Of the drift, by interval, shape ``(k, m)``: its level, its slope.
+
+    Returns:
+      Shape ``(m, m)``; of the first shape alone where the events do not tell the others from nothing.
+    """
+    by_risk, by_events = table.exposed_noise
+    of_events = shapes.T @ (table.events_noise - hazards[:, None] * by_events)
+    of_risk = shapes.T @ (hazards[:, None] * by_risk)
+    errors = of_events @ of_events.T + of_risk @ of_risk.T
+    known = shapes.T @ (shapes * table.events[:, None])
+    found = np.zeros_like(known)
+    many = len(known) if float(np.linalg.eigvalsh(known)[0]) > 0 else 1
+    inverse = np.linalg.pinv(known[:many, :many])
+    found[:many, :many] = inverse @ errors[:many, :many] @ inverse.T
+    return found
 
 
 def refreshed(block: NoisyBlock, tables: list[RiskTable]) -> Array:

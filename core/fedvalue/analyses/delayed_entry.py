@@ -29,12 +29,12 @@ from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.kaplan_meier import DELAYED_ENTRY, KaplanMeierByGroup, together
 from fedvalue.analyses.rank_test import compared
 from fedvalue.analyses.row_sums import row_sums
+from fedvalue.analyses.score import Z95, inside
 from fedvalue.analyses.testing_weights import SPLIT, TestingWeights
 from fedvalue.privacy.release import Block
 from fedvalue.study.cohort import NOT_TESTED
 
 Array = NDArray[np.float64]
-Z95 = 1.959963984540054
 ENTRY = "entry"
 AGAINST = "tested against not tested"
 DEPENDENT = (
@@ -154,10 +154,15 @@ class DelayedEntryTest:
 
 
 def _beside(curve: Stratum, test: Stratum) -> Stratum:
-    """A curve's stratum with the hazard ratio of the comparison."""
+    """A curve's stratum with the hazard ratio of the comparison.
+
+    It has no interval: who is never tested depends on how long patients live, so that the risk sets are not
+    those of a test. `TestingWeights` compares what can be compared.
+    """
     if curve.status != "estimated" or "hazard ratio" not in test.estimates:
         return curve
-    estimates = {**curve.estimates, "hazard ratio": test.estimates["hazard ratio"]}
+    ratio = test.estimates["hazard ratio"].model_copy(update={"lower": None, "upper": None})
+    estimates = {**curve.estimates, "hazard ratio": ratio}
     return curve.model_copy(update={"estimates": estimates})
 
 
@@ -169,8 +174,8 @@ def _share(block: NoisyBlock, terms: Terms) -> Estimate | None:
     share = min(max(waited / whole, 0.0), 1.0)
     sampling = max(squared - 2 * share * cross + share**2 * squared_whole, 0.0) / whole**2
     privacy = block.variance * (1 + share**2) / whole**2
-    half = Z95 * math.sqrt(sampling + privacy)
+    share, lower, upper = inside(waited / whole, Z95 * math.sqrt(sampling + privacy), 0.0, 1.0)
     return Estimate(
-        value=share, unit="probability", lower=max(0.0, share - half), upper=min(1.0, share + half),
+        value=share, unit="probability", lower=lower, upper=upper,
         sampling_variance=sampling, privacy_variance=privacy,
     )  # fmt: skip

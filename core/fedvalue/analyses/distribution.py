@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fedvalue.analyses import dyadic
 from fedvalue.analyses.estimate import Estimate, Released, Series
-from fedvalue.analyses.score import Z95, Noise, Sampling, ratio
+from fedvalue.analyses.score import Z95, shares_of
 
 Array = NDArray[np.float64]
 
@@ -126,20 +126,15 @@ class Distribution:
         """
         below, n, cov = self.cumulative(), self.n, dyadic.cumulative_covariance(len(self.counts))
         share = np.clip(isotonic(below / n.value), 0.0, 1.0)
-        found = [
-            ratio(
-                float(top), n.value, Noise(self.unit_noise * own, n.noise_variance, self.unit_noise * both),
-                Sampling(linear=n.value, square=-n.value), unit="probability", least=0.0, most=1.0,
-            )
-            for top, own, both in zip(below, np.diag(cov), cov[:, -1], strict=True)
-        ]  # fmt: skip
-        ends = np.array([(e.lower, e.upper) for e in found], dtype=np.float64)
+        lower, upper, sampling, privacy = shares_of(
+            below, n.value, self.unit_noise * np.diag(cov), n.noise_variance, self.unit_noise * cov[:, -1]
+        )
         return Series(
             x=tuple(self.edges.tolist()), x_unit=unit, values=tuple(share.tolist()), unit="probability",
-            lower=tuple(np.minimum(ends[:, 0], share).tolist()),
-            upper=tuple(np.maximum(ends[:, 1], share).tolist()),
-            sampling_variance=tuple(e.sampling_variance for e in found),
-            privacy_variance=tuple(e.privacy_variance for e in found),
+            lower=tuple(np.minimum(lower, share).tolist()),
+            upper=tuple(np.maximum(upper, share).tolist()),
+            sampling_variance=tuple(sampling.tolist()),
+            privacy_variance=tuple(privacy.tolist()),
         )  # fmt: skip
 
 

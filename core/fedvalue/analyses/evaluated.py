@@ -22,7 +22,7 @@ from fedvalue.analyses.evaluated_cells import Cell, cells, hospitals, tiers
 from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP
 from fedvalue.analyses.horizon import at_horizon, tables
 from fedvalue.analyses.recalibration import recalibration
-from fedvalue.analyses.score import Z95, Noise, Sampling, ratio, refused
+from fedvalue.analyses.score import Z95, Noise, Sampling, inside, ratio, refused
 
 Array = NDArray[np.float64]
 
@@ -203,9 +203,9 @@ def _less(group: Group) -> Estimate:
 
 
 def _inside(value: float, sampling: float, privacy: float, unit: str, least: float, most: float) -> Estimate:
-    value, half = min(max(value, least), most), Z95 * math.sqrt(sampling + privacy)
+    value, lower, upper = inside(value, Z95 * math.sqrt(sampling + privacy), least, most)
     return Estimate(
-        value=value, unit=unit, lower=max(least, value - half), upper=min(most, value + half),
+        value=value, unit=unit, lower=lower, upper=upper,
         sampling_variance=sampling, privacy_variance=privacy,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from fedvalue.analyses.analysis import NoisySum, Terms
 from fedvalue.analyses.between_sites import FEWEST, between_sites
 from fedvalue.analyses.binned import Bins
 from fedvalue.analyses.estimate import Estimate, Released, Stratum
-from fedvalue.analyses.score import Z95, Noise, Sampling, ratio, refused, share
+from fedvalue.analyses.score import Z95, Noise, Sampling, inside, ratio, refused, share
 
 Array = NDArray[np.float64]
 
@@ -247,16 +247,21 @@ def hospitals(
 
 
 def _observed_over(cell: Cell) -> Estimate | None:
-    """Outcomes over predicted outcomes; their sampling variance is taken as that of a Poisson number."""
+    """Outcomes over predicted outcomes, as if everybody's prediction were the mean one.
+
+    Outcomes vary by ``sum of r p (1 - r p)`` at the ratio r; the squares add up to those of the mean or more.
+    """
     if cell.predicted <= 3 * math.sqrt(cell.predicted_noise) or cell.predicted <= 0:
         return None
     noise = Noise(cell.noise, cell.predicted_noise, cell.noise / 2)
-    return ratio(cell.events, cell.predicted, noise, Sampling(linear=cell.predicted), unit="ratio", least=0.0)
+    squares = min(cell.predicted / max(cell.n, 1.0), 1.0) * cell.predicted
+    sampling = Sampling(linear=cell.predicted, square=-squares)
+    return ratio(cell.events, cell.predicted, noise, sampling, unit="ratio", least=0.0)
 
 
 def _normal(value: float, sampling: float, privacy: float, unit: str, most: float) -> Estimate:
-    value, half = min(max(value, 0.0), most), Z95 * math.sqrt(sampling + privacy)
+    value, lower, upper = inside(value, Z95 * math.sqrt(sampling + privacy), 0.0, most)
     return Estimate(
-        value=value, unit=unit, lower=max(0.0, value - half), upper=min(most, value + half),
+        value=value, unit=unit, lower=lower, upper=upper,
         sampling_variance=sampling, privacy_variance=privacy,
     )  # fmt: skip

@@ -99,6 +99,9 @@ class InterruptedSeriesByGroup:
         if min(after.sum(), (~after).sum()) < LEAST_MONTHS:
             return _too_short(name, stated)
         fitted = fit(kept.astype(np.float64), y, sampling, noise, float(self.change))
+        if quantity is None:  # counts vary as much as they are expected to be, month by month
+            sampling = np.maximum(fitted.fitted, 1.0)
+            fitted = fit(kept.astype(np.float64), y, sampling, noise, float(self.change))
         axis = self.trees.calendar.axis
         return Stratum(
             name=name, status="estimated", released=stated, estimates=fitted.estimates(unit),
@@ -131,12 +134,14 @@ class Segments:
       sampling: Their covariance by sampling and by scatter beyond it, shape ``(4, 4)``.
       privacy: Their covariance by noise.
       quantile: 97.5 % point of Student's t.
+      fitted: The segments at every month, shape ``(m,)``.
     """
 
     coefficients: Array
     sampling: Array
     privacy: Array
     quantile: float
+    fitted: Array
 
     def estimates(self, unit: str) -> dict[str, Estimate]:
         """Return slope before, change of level and change of slope."""
@@ -186,4 +191,4 @@ def fit(t: Array, y: Array, sampling: Array, noise: Array, change: float) -> Seg
     beyond = max(scatter - 1.0, 0.0)
     degrees = max(freedom, 1) * (max(scatter, 1.0) / beyond) ** 2 if beyond > 0 else math.inf
     quantile = float(special.stdtrit(degrees, 0.975))
-    return Segments(coefficients, by_sampling, privacy, quantile)
+    return Segments(coefficients, by_sampling, privacy, quantile, x @ coefficients)

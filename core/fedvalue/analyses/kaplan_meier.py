@@ -26,9 +26,8 @@ from fedvalue.analyses.estimate import Conclusion, Curve, Estimate, Released, Re
 from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.life_table import RiskTable, SurvivalEstimate
 from fedvalue.analyses.rank_test import compared
+from fedvalue.analyses.score import Z95, inside
 from fedvalue.privacy.release import Block
-
-Z95 = 1.959963984540054
 
 EVERYBODY_AT_ZERO = "Everybody is followed from day zero."
 DELAYED_ENTRY = "Patients count from the later of day zero and their genomic report (left truncation)."
@@ -230,10 +229,10 @@ class KaplanMeierByGroup:
             estimates["median"] = _median_estimate(curve, middle)
         if whole:
             area, sampling, privacy = life_table.restricted_mean(curve)
-            spread = Z95 * math.sqrt(sampling + privacy)
             last = float(curve.days[-1])
+            area, low, high = inside(area, Z95 * math.sqrt(sampling + privacy), 0.0, last)
             estimates["restricted mean"] = Estimate(
-                value=area, unit="days", lower=max(0.0, area - spread), upper=min(last, area + spread),
+                value=area, unit="days", lower=low, upper=high,
                 sampling_variance=sampling, privacy_variance=privacy,
             )  # fmt: skip
         return estimates

@@ -63,7 +63,8 @@ class SurvivalEstimate:
       log_survival: log S(days), shape ``(j,)``.
       sampling: Greenwood's variance of ``log_survival``, shape ``(j,)``.
       noise: Covariance of ``log_survival`` from privacy noise, shape ``(j, j)``.
-      increments: Greenwood's terms, one an interval, shape ``(j,)``.
+      increments: Greenwood's terms, one an interval, shape ``(j,)``; noise may make some negative, and only
+        their sums mean something.
       widths: Interval widths in days, shape ``(j,)``.
       half: As in `RiskTable`.
       per_event: Mean over the intervals so far of one over the number at risk: what an event adds to the
@@ -87,24 +88,38 @@ class SurvivalEstimate:
     def band(self, z: float) -> tuple[Array, Array]:
         """Return pointwise limits at ``z`` standard errors, each shape ``(j,)``.
 
-        On the log(-log) scale where the curve has left 1 by more than three standard errors (Kalbfleisch,
-        Prentice 2002, section 1.4). Nearer to 1 few events carry it, and Greenwood's variance falls with
+        On the log(-log) scale where the curve has left 1 by more than three standard errors of sampling
+        (Kalbfleisch, Prentice 2002, section 1.4); noise is added to the cumulative hazard, not multiplied,
+        and its reach is combined with that of sampling, end by end (MOVER: Zou, Donner. Statistics in
+        Medicine 27 (2008) 1693-1702). Nearer to 1 few events carry it, and Greenwood's variance falls with
         their number; there H = -log S holds as long as ``(H' - H)^2 <= z^2 (a H + noise)`` of the estimate
-        H', with the `per_event` a: the Poisson score interval of the cumulative hazard (our derivation).
+        H', with the `per_event` a: the Poisson score interval of the cumulative hazard (our derivation). Its
+        lower end is that of half an event less, without which it misses too often where one event or two are
+        expected (correction for continuity).
         """
         log_s, noise = self.log_survival, np.diag(self.noise)
-        sd = np.sqrt(self.sampling + noise)
+        sd = np.sqrt(self.sampling)
         hazard = np.maximum(-log_s, 1e-300)
         far = (log_s < 0) & np.isfinite(log_s) & (sd < hazard / 3)
         with np.errstate(over="ignore", invalid="ignore"):
             spread = np.exp(z * np.where(far, sd / hazard, 0.0))
-            middle = -log_s + z**2 * self.per_event / 2
-            half = np.sqrt(np.maximum(middle**2 - log_s**2 + z**2 * noise, 0.0))
-            lower = np.where(far, np.exp(-hazard * spread), np.exp(-(middle + half)))
-            upper = np.where(far, np.exp(-hazard / spread), np.exp(-(middle - half)))
+            down = np.hypot(hazard * (1 - 1 / spread), z * np.sqrt(noise))
+            up = np.hypot(hazard * (spread - 1), z * np.sqrt(noise))
+            # noise may carry S past 1 so far that no H is left: no further than what leaves a standard error
+            near = np.maximum(-log_s, -(z - 1) * np.sqrt(noise))
+            fewer = np.minimum(near, np.maximum(near - self.per_event / 2, 0.0))
+            most, least = (self._score(h, z, noise) for h in (near, fewer))
+            lower = np.where(far, np.exp(-(hazard + up)), np.exp(-most[1]))
+            upper = np.where(far, np.exp(-(hazard - down)), np.exp(-least[0]))
         certain = np.isfinite(log_s)
         lower, upper = np.where(certain, lower, 0.0), np.where(certain, upper, 0.0)
         return np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)
+
+    def _score(self, hazard: Array, z: float, noise: Array) -> tuple[Array, Array]:
+        """Both roots of the score equation of `band`."""
+        middle = hazard + z**2 * self.per_event / 2
+        half = np.sqrt(np.maximum(middle**2 - hazard**2 + z**2 * noise, 0.0))
+        return middle - half, middle + half
 
 
 def reach(table: RiskTable) -> int:
@@ -133,13 +148,18 @@ def estimate(table: RiskTable, intervals: int) -> SurvivalEstimate:
     by_risk = weight[:, None] * hazard[:, None] * n_risk
     by_events = -weight[:, None] * (d_events - hazard[:, None] * n_events)
     terms = terms + _curvature(safe, alive, (n_risk, n_events), d_events)
+    # what noise in the hazard h adds to h / (1 - h) on average, to second order, is no sampling variance
+    h_variance = ((hazard[:, None] * n_risk) ** 2).sum(axis=1) + (
+        (d_events - hazard[:, None] * n_events) ** 2
+    ).sum(axis=1)
+    greenwood = greenwood - weight**3 * h_variance
     sums_risk, sums_events = by_risk.cumsum(axis=0), by_events.cumsum(axis=0)
     return SurvivalEstimate(
         days=table.edges[1 : k + 1],
         log_survival=terms.cumsum(),
         sampling=np.maximum.accumulate(np.maximum(greenwood.cumsum(), 0.0)),
         noise=sums_risk @ sums_risk.T + sums_events @ sums_events.T,
-        increments=np.maximum(greenwood, 0.0),
+        increments=greenwood,
         widths=np.diff(table.edges)[:k],
         half=table.half,
         per_event=np.where(at_work, 1.0 / np.maximum(safe, 1.0), 0.0).cumsum() / np.arange(1, k + 1),
@@ -200,4 +220,4 @@ def restricted_mean(curve: SurvivalEstimate) -> tuple[float, float, float]:
     area = float(constant + weights @ s)
     slope = weights * s
     after = slope[::-1].cumsum()[::-1]
-    return area, float((after**2) @ curve.increments), float(slope @ curve.noise @ slope)
+    return area, max(float((after**2) @ curve.increments), 0.0), float(slope @ curve.noise @ slope)

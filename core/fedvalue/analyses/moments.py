@@ -38,6 +38,10 @@ def chebyshev(y: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 FIRM = 10.0
 """How many times its noise a divisor is before a spread is divided by it."""
 
+WARY = 12.5
+"""How many times its noise a divisor is before it may be taken for one that was not chosen for being large:
+nearer to `FIRM` its error adds to the others as a bias would, not as an independent one."""
+
 SMALLEST = 1e-12
 """Variance of y below which everybody has the same value, up to the rounding of the release."""
 
@@ -135,6 +139,9 @@ class Sums:
         # The variance of a sample variance is this times the squared variance; the last factor makes up for
         # the kurtosis of small skewed samples, which is estimated too low.
         relative = max(kurtosis - (n - 3) / max(n - 1, 1.0), 0.0) / n * (1 + 2 * math.sqrt(kurtosis / n))
+        by_n = (2 * self.mean**2 - (2 * self.square - 1) / 2) / n
+        own = by_n**2 * self.n_noise
+        noise += _as_bias(own, noise - own + relative * believed**2, n, math.sqrt(self.n_noise))
         variance = ratio(
             self.variance, 1.0, Noise(noise, 0.0), Sampling(square=relative),
             unit=f"{unit}^2", least=0.0, most=1.0,
@@ -148,20 +155,27 @@ class Sums:
         if mean <= sure:
             return found
         square = mean**2 - self.mean_noise  # what noise adds to it on average is taken off
-        m, q = self.mean, self.square
+        m = self.mean
         # derivatives of variance and squared mean by the noisy n and first sum
-        v_n, v_1 = (2 * m * m - (2 * q - 1) / 2) / n, -2 * m / n
+        v_n, v_1 = by_n, -2 * m / n
         s_n, s_1 = -2 * mean * m / n, 2 * mean / n
         covariance = v_n * s_n * self.n_noise + v_1 * s_1 * self.t_noise[0]
+        sampling = Sampling(
+            linear=-4 * mean * third / n, square=relative * square**2 + 4 * mean**2 * believed / n
+        )
+        at, bottom = max(self.variance, SMALLEST) / square, 4 * mean**2 * self.mean_noise
+        bottom += _as_bias(at**2 * bottom, noise + sampling.at(at), mean, math.sqrt(self.mean_noise)) / at**2
         squared = ratio(
-            max(self.variance, 0.0), square, Noise(noise, 4 * mean**2 * self.mean_noise, covariance),
-            Sampling(
-                linear=-4 * mean * third / n, square=relative * square**2 + 4 * mean**2 * believed / n
-            ),
+            max(self.variance, 0.0), square, Noise(noise, bottom, covariance), sampling,
             unit="ratio", least=0.0,
         )  # fmt: skip
         found["coefficient of variation"] = _root(squared)
         return found
+
+
+def _as_bias(own: float, others: float, divisor: float, noise: float) -> float:
+    """Return what to add to a variance whose part ``own`` is of a divisor of which only large ones pass."""
+    return 2 * math.sqrt(own * max(others, 0.0)) if divisor < WARY * noise else 0.0
 
 
 def _times(estimate: Estimate, factor: float, unit: str) -> Estimate:

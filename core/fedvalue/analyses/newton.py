@@ -148,7 +148,9 @@ def _secant(curvature: Array, moved: Array, fell: Array) -> Array:
     return updated if values[0] > 1e-8 * values[-1] else curvature
 
 
-def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) -> Fitted:
+def finish(
+    search: Search, *, exact: bool, kept_from: int, nuisance: int = 0, alike: Array | None = None
+) -> Fitted:
     """Return the fit after the last round.
 
     Args:
@@ -156,6 +158,7 @@ def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) ->
       exact: True without noise.
       kept_from: First round whose estimate counts under noise: by then steps are of the size of the noise.
       nuisance: How many coefficients at the front are only there to be profiled out.
+      alike: Covariance of an error that is in every round's score alike, shape ``(p, p)``; None for none.
     """
     whole, variance = _information(search, last=exact or nuisance > 0)
     inverse = _inverse(lifted(whole, variance))
@@ -179,6 +182,8 @@ def finish(search: Search, *, exact: bool, kept_from: int, nuisance: int = 0) ->
         # the part of the nuisance alone comes from elsewhere and has no such noise
         spread[:nuisance, :nuisance] = variance / 2 * covariates * np.eye(nuisance)
         privacy = privacy + inverse @ spread @ inverse.T
+    if alike is not None:
+        privacy = privacy + inverse @ alike @ inverse.T
     mean, estimates = mean[nuisance:], estimates[:, nuisance:]
     one = squared * search.told[-1].score_variance
     apart = estimates[-1] - mean

@@ -35,10 +35,10 @@ from fedvalue.analyses.kaplan_meier import (
     together,
 )
 from fedvalue.analyses.life_table import RiskTable
+from fedvalue.analyses.score import Z95, inside
 from fedvalue.analyses.survival_shapes import Shape
 
 Array = NDArray[np.float64]
-Z95 = 1.959963984540054
 STEPS = 50
 POINTS = 60
 TOO_NOISY = 1 / 3
@@ -191,9 +191,9 @@ class ParametricSurvivalByGroup:
         area, slope = self._mean(found.theta), _slopes(self._mean, found.theta)[0]
         sampling, privacy = _variances(slope, found)
         half = Z95 * math.sqrt(sampling + privacy)
+        value, lower, upper = inside(float(area[0]), half, 0.0, self.horizon)
         estimates[f"mean survival time up to day {self.horizon:g}"] = Estimate(
-            value=float(area[0]), unit="days", lower=max(0.0, float(area[0]) - half),
-            upper=min(self.horizon, float(area[0]) + half), sampling_variance=sampling,
+            value=value, unit="days", lower=lower, upper=upper, sampling_variance=sampling,
             privacy_variance=privacy,
         )  # fmt: skip
         return estimates

@@ -24,10 +24,10 @@ from fedvalue.analyses.cohort import BinaryOutcome, Cohort
 from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.hierarchy import Hierarchy
+from fedvalue.analyses.score import FARTHEST, Z95
 from fedvalue.privacy.release import Block
 
 CELLS = ("success", "failure", "missing")
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,8 @@ def proportion(successes: float, n: float, noise_variance: float, cells: int) ->
     share = successes / n
     inside = min(max(share, 0.0), 1.0)
     s = noise_variance / n**2
+    far = FARTHEST * math.sqrt(s), FARTHEST * math.sqrt(s * max(cells - 1, 0))  # at 0 and at 1
+    share = min(max(share, -far[0]), 1 + far[1])
     # (share - p)^2 = z^2 (p (1 - p) / n + s (1 - 2 p + cells p^2)), a quadratic in p
     a = 1 + Z95**2 / n - Z95**2 * s * cells
     b = -2 * share - Z95**2 / n + 2 * Z95**2 * s

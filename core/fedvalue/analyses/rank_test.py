@@ -29,9 +29,9 @@ from fedvalue.analyses.counts import count
 from fedvalue.analyses.estimate import Estimate, Released, Stratum
 from fedvalue.analyses.groups import EVERYBODY, UNKNOWN_GROUP, Groups
 from fedvalue.analyses.life_table import RiskTable
+from fedvalue.analyses.score import Z95
 
 Array = NDArray[np.float64]
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,12 @@ class Score:
 
     @property
     def statistic(self) -> float:
-        """``U' (V + P)^- U``, chi-square on G - 1 degrees of freedom if the groups survive alike."""
+        """``U' (V + P)^- U``, chi-square on G - 1 degrees of freedom if the groups survive alike.
+
+        V comes from noisy counts: where noise made it indefinite and the form negative, it is 0.
+        """
         total = (self.sampling + self.privacy)[1:, 1:]
-        return float(self.score[1:] @ np.linalg.pinv(total, hermitian=True) @ self.score[1:])
+        return max(float(self.score[1:] @ np.linalg.pinv(total, hermitian=True) @ self.score[1:]), 0.0)
 
     @property
     def log_hazard_ratios(self) -> tuple[Array, Array, Array]:
@@ -192,13 +195,13 @@ def _group(found: Score, g: int) -> dict[str, Estimate]:
     sampling, privacy = float(max(found.sampling[g, g], 0.0)), float(max(found.privacy[g, g], 0.0))
     above = float(found.score[g])
     gap = Z95 * math.sqrt(sampling + privacy)
-    estimates = {
-        "events": count(observed, noise, "events"),  # of the patients in the data
-        "events above expected": Estimate(
-            value=above, unit="events", lower=above - gap, upper=above + gap,
-            sampling_variance=sampling, privacy_variance=privacy,
-        ),
-    }  # fmt: skip
+    estimates = {"events": count(observed, noise, "events")}  # of the patients in the data
+    if len(found.observed) < 2 or sampling + privacy <= 0:  # alone it has what is expected, by definition
+        return estimates
+    estimates["events above expected"] = Estimate(
+        value=above, unit="events", lower=above - gap, upper=above + gap,
+        sampling_variance=sampling, privacy_variance=privacy,
+    )  # fmt: skip
     if g == 0:
         return estimates
     log_ratio, by_sampling, by_privacy = (float(part[g - 1]) for part in found.log_hazard_ratios)

@@ -16,6 +16,7 @@ trial with inverse probability of censoring weighted log-rank tests. Biometrics 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -31,7 +32,7 @@ from fedvalue.analyses.effect_terms import normal
 from fedvalue.analyses.estimate import Estimate, Released, Stratum
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup, remedy_half_way
 from fedvalue.analyses.life_table import SurvivalEstimate
-from fedvalue.analyses.score import refused, share
+from fedvalue.analyses.score import Z95, inside, refused, share
 from fedvalue.analyses.standardised import Part, standardised, survival_at, whole_curve
 from fedvalue.privacy.release import Block
 
@@ -186,8 +187,9 @@ def _part(released: NoisySum, arm: str) -> NoisySum:
 
 def _inside(part: Part, unit: str, horizon: float) -> Estimate:
     """A normal interval kept in the range of survival or of a restricted mean."""
-    most = 1.0 if unit == "probability" else horizon
-    found = normal(*part, unit)
-    low, high = max(0.0, found.lower or 0.0), min(most, found.upper or 0.0)
-    value = min(max(found.value, 0.0), most)
-    return found.model_copy(update={"value": value, "lower": min(low, value), "upper": max(high, value)})
+    value, sampling, privacy = part
+    half = Z95 * math.sqrt(sampling + privacy)
+    value, lower, upper = inside(value, half, 0.0, 1.0 if unit == "probability" else horizon)
+    return Estimate(
+        value=value, unit=unit, lower=lower, upper=upper, sampling_variance=sampling, privacy_variance=privacy
+    )

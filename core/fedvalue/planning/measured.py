@@ -17,9 +17,9 @@ def measured_in_words(study: Study, language: str = "en") -> list[str]:
       study: The study.
       language: ``en`` or ``zh``.
     """
-    stop = "。" if language == "zh" else "."
+    stop, comma = ("。", "，") if language == "zh" else (".", ", in ")
     told = [
-        f"{name}{'：' if language == 'zh' else ': '}{read.in_words(language)}{stop}"
+        f"{name}{'：' if language == 'zh' else ': '}{read.in_words(language)}{comma}{read.unit}{stop}"
         for name, variable in study.variables.items()
         for read in (variable.measurement, variable.sensor)
         if read is not None
@@ -27,7 +27,7 @@ def measured_in_words(study: Study, language: str = "en") -> list[str]:
     for name, endpoint in study.endpoints.items():
         if isinstance(endpoint, Binary) and endpoint.targets:
             limits = [target.in_words(language) for target in endpoint.targets]
-            joined = "，且".join(limits) if language == "zh" else " and ".join(limits)
+            joined = "，且 ".join(limits) if language == "zh" else " and ".join(limits)
             told.append(f"{name}{'：' if language == 'zh' else ': '}{joined}{stop}")
         if isinstance(endpoint, TimeToEvent) and endpoint.therapy is not None:
             events = [event for event in endpoint.events if event in OF_THERAPY]

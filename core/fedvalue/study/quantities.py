@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-_BLANKS = str.maketrans("", "", " []\u00a0\u3000")
+UNIT_BLANKS = " []\u00a0\u3000"
+"""What says nothing in a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +132,4 @@ BY_CODE: Mapping[str, str] = MappingProxyType(
 
 def plain_unit(text: str) -> str:
     """Return a unit as it is compared: in lower case, without blanks and brackets (``mm[Hg]`` is mmhg)."""
-    return text.lower().translate(_BLANKS)
+    return text.lower().translate(str.maketrans("", "", UNIT_BLANKS))

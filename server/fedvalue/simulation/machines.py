@@ -185,8 +185,9 @@ class Machines:
         papers = self.papers
         words: list[str | Path] = [
             "fedvalue", "study", "run", study, "--roster", roster or papers.roster,
-            "--authority", papers.authority, "--revocations", papers.revocations, "--out", out, "--federation", papers.office,
-            "--connection", CONNECTION, *(("--sessions", self.ports) if self.streams else ()), *more,
+            "--authority", papers.authority, "--revocations", papers.revocations, "--out", out,
+            "--federation", papers.office, "--connection", CONNECTION,
+            *(("--sessions", self.ports) if self.streams else ()), *more,
         ]  # fmt: skip
         return [str(word) for word in words]
 

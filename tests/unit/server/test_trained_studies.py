@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -116,8 +117,8 @@ def test_a_site_that_sends_garbage_is_left_out_and_each_round_names_its_sites(
     assert len(evidence.releases) == 1 + ROUNDS
 
 
-def test_a_hospital_whose_ledger_bears_no_drawing_of_patients_cannot_approve_a_training(
-    federation: TrainedFederation, tmp_path: Path
+def test_a_hospital_that_may_not_draw_patients_or_has_nothing_that_trains_cannot_approve_a_training(
+    federation: TrainedFederation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *others = federation.federation.homes
     plain = first.policy.budget.model_copy(update={"admits_sampled": False})
@@ -127,6 +128,10 @@ def test_a_hospital_whose_ledger_bears_no_drawing_of_patients_cannot_approve_a_t
         approve(home, federation.study, roster, unsafe=())
     with home.ledger() as ledger:
         assert [entry.kind for entry in ledger.entries()] == ["opened"]
+    monkeypatch.setitem(sys.modules, "torch", None)  # as where it is not installed
+    plan = make_plan(federation.study, roster)
+    found = [finding.en for finding in first.policy.findings(federation.study, plan, clear_sum=False)]
+    assert found == ["this site cannot train: fedvalue[train] is not installed here"]
 
 
 @pytest.mark.parametrize("step", [MASKED, UNMASK])

@@ -16,7 +16,8 @@ DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S",
 )  # fmt: skip
 TIME_FORMATS = (
-    *DATE_FORMATS, "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y/%m/%d %H:%M",
+    "%Y/%m/%d %H:%M:%S", *DATE_FORMATS,
 )  # fmt: skip
 """Where the time of the day counts, unless the mapping says otherwise."""
 _PATTERN = re.compile(r"(?:[^%]|%[YymdHIMSfjbBpz%])+")

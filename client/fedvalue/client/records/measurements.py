@@ -12,7 +12,7 @@ from fedvalue.client.records.connectors import Raw
 from fedvalue.client.records.measurement_sections import Measurement
 from fedvalue.client.records.report import TableReport
 from fedvalue.client.records.rules import NO_VALUE, REPEATED, RowQuery, Value
-from fedvalue.study.quantities import BY_CODE, QUANTITIES, Scale
+from fedvalue.study.quantities import BY_CODE, QUANTITIES, UNIT_BLANKS, Scale
 
 MISSING_UNIT, UNKNOWN_UNIT, IMPOSSIBLE = "missing unit", "unknown unit", "value that cannot be"
 _BOUND = r"^(?:[<>]=?|≤|≥)\s*"
@@ -38,7 +38,10 @@ def load_measurement(
     name = query.worked_out(f"CASE {code.sql} {names} ELSE {code.sql} END")
     query.put("code", Value(name, code.faults))
     unit = query.text(table.unit, missing=MISSING_UNIT)
-    plain = query.worked_out(rf"lower(regexp_replace({unit.sql}, '[\s\x{{a0}}\x{{3000}}\[\]]', '', 'g'))")
+    plain = unit.sql
+    for blank in UNIT_BLANKS:
+        plain = f"replace({plain}, {_text(blank)}, '')"
+    plain = query.worked_out(f"lower({plain})")
     number = _number(query, table)
     query.put("value", _kept(query, number, name, plain))
     query.put("day", query.moment(table.day))
@@ -64,7 +67,8 @@ def _number(query: RowQuery, table: Measurement) -> Value:
         f"WHEN {query.parameter(word.strip().lower())} THEN {query.parameter(repr(float(number)))} "
         for word, number in table.words.items()
     )
-    bare = f"regexp_replace({text.sql}, '{_BOUND}', '')"
+    bounded = f"left({text.sql}, 1) IN ('<', '>', '≤', '≥')"
+    bare = f"CASE WHEN {bounded} THEN regexp_replace({text.sql}, '{_BOUND}', '') ELSE {text.sql} END"
     written = query.worked_out(f"CASE lower({text.sql}) {words}ELSE {bare} END" if words else bare)
     return query.number_of(written, text.faults)
 

@@ -84,7 +84,7 @@ def _edged(data: bytes, mark: int) -> bool:
             codes = np.frombuffer(data, dtype=np.uint8)
         at = np.flatnonzero(codes == blank)
         before, after = codes[at[at > 0] - 1], codes[at[at < len(data) - 1] + 1]
-        if ((before == mark) | (before == _BREAK) | (after == mark)).any():
+        if ((before == mark) | (before == _BREAK)).any() or (after == mark).any():
             return True
         if blank != _RETURN and (after == _BREAK).any():
             return True

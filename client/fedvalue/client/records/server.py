@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,8 @@ def connected(path: Path) -> Iterator[Server]:
 
     Raises:
       SourceMissing: the server does not answer, or refuses the user.
-      SourceUnreadable: the file is not valid, or PostgreSQL refuses what it is asked.
+      SourceUnreadable: the file is not valid, the way there is not encrypted, or PostgreSQL refuses what it
+        is asked.
       OutputError: the server went away, or is full.
     """
     terms = _checked(path)
@@ -127,6 +129,7 @@ def connected(path: Path) -> Iterator[Server]:
         ) from error
     server = Server(connection, schema, str(path))
     try:
+        require_private(connection.info.hostaddr, encrypted=connection.pgconn.ssl_in_use, where=str(path))
         # statements of a load or a cohort may take long, and so may the files in between
         connection.execute(
             f'SET search_path TO "{schema}"; SET extra_float_digits = 1; SET statement_timeout = 0; '
@@ -146,6 +149,26 @@ def connected(path: Path) -> Iterator[Server]:
         with suppress(psycopg.Error):  # of a connection that is gone
             server.close()
         connection.close()
+
+
+def require_private(address: str, *, encrypted: bool, where: str) -> None:
+    """Check that rows of patients cross no network in clear: libpq's usual ``sslmode`` would let them.
+
+    Args:
+      address: The server's, empty for a socket of this machine.
+      encrypted: Whether the connection is under TLS.
+      where: The file that names the server.
+
+    Raises:
+      SourceUnreadable: they would.
+    """
+    if encrypted or not address or ip_address(address).is_loopback:
+        return
+    raise SourceUnreadable(
+        "the way to the PostgreSQL server is not encrypted, and rows of patients go over it",
+        where=where,
+        do="turn TLS on at the server; sslmode=verify-full and sslrootcert in the dsn",
+    )
 
 
 def translated(error: Exception, where: str) -> Exception:
@@ -182,20 +205,14 @@ def server_file(dsn: str, schema: str = SCHEMA) -> bytes:
 
 
 def at_rest(path: Path) -> dict[str, str]:
-    """Return what a doctor asks of a server: version, whether the way there is encrypted or local.
+    """Return what a doctor asks of a server: its version, whether it keeps what it is told and to itself.
 
     Raises:
       SourceMissing, SourceUnreadable, OutputError: as in `connected`.
     """
     with connected(path) as server:
-        local = server.one("SELECT inet_server_addr() IS NULL")
         return {
             "version": str(server.one("SELECT current_setting('server_version')")),
-            "way": "local"
-            if local
-            else "encrypted"
-            if server.one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-            else "open",
             "durable": "yes" if server.one("SELECT current_setting('fsync')") == "on" else "no",
             "private": "no"
             if server.one(

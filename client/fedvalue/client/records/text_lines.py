@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from fedvalue.client.records.connectors import BLANKS
 from fedvalue.errors import SourceMissing, SourceUnreadable
@@ -68,15 +68,17 @@ def blocks(
                 where=where,
                 do="save it as UTF-8 text (a CSV export), or say its encoding",
             )
-        if len(rest) > LONGEST_LINE and b"\n" not in data:
-            continue  # the line is left out as it is
-        cut = (rest + data).split(b"\n")
-        rest = cut.pop()[: LONGEST_LINE + 1]
-        if cut:
-            yield Block(first, _decoded(cut, encoding, errors, first == 1))
-            first += len(cut)
+        end = data.rfind(b"\n")
+        if end < 0:
+            # of a line that is too long, that is all that matters
+            rest = rest if len(rest) > LONGEST_LINE else (rest + data)[: LONGEST_LINE + 1]
+            continue
+        lines = _decoded(rest + data[:end], encoding, errors, first == 1)
+        rest = data[end + 1 :]
+        yield Block(first, lines)
+        first += len(lines)
     if rest:
-        yield Block(first, _decoded([rest], encoding, errors, first == 1))
+        yield Block(first, _decoded(rest, encoding, errors, first == 1))
 
 
 def chunks(path: Path, where: str) -> Iterator[bytes]:
@@ -113,18 +115,18 @@ def chunks(path: Path, where: str) -> Iterator[bytes]:
         raise SourceMissing(f"the file cannot be read: {error.strerror}", where=where) from error
 
 
-def _decoded(lines: list[bytes], encoding: str, errors: str, top: bool) -> list[str | None]:
-    if top and lines[0].startswith(b"\xef\xbb\xbf"):
-        lines[0] = lines[0][3:]
-    whole = b"\n".join(lines)
-    if len(whole) > LONGEST_LINE and max(map(len, lines)) > LONGEST_LINE:
-        return [_decoded_line(line, encoding, errors) for line in lines]
+def _decoded(whole: bytes, encoding: str, errors: str, top: bool) -> list[str | None]:
+    """Return the lines of some bytes, which end before a line break or with the file."""
+    if top:
+        whole = whole.removeprefix(b"\xef\xbb\xbf")
+    if len(whole) > LONGEST_LINE and max(map(len, whole.split(b"\n"))) > LONGEST_LINE:
+        return [_decoded_line(line, encoding, errors) for line in whole.split(b"\n")]
     try:
-        # Splitting at the byte 0x0A is safe in both encodings: it is never the second byte of a character.
-        text: list[str | None] = [*whole.decode(encoding).split("\n")]
+        # Splitting at a line break is safe in both encodings: 0x0A is never the second byte of a character.
+        text = cast("list[str | None]", whole.decode(encoding).split("\n"))
         return [line and line.removesuffix("\r") for line in text] if b"\r" in whole else text
     except UnicodeDecodeError:
-        return [_decoded_line(line, encoding, errors) for line in lines]
+        return [_decoded_line(line, encoding, errors) for line in whole.split(b"\n")]
 
 
 def _decoded_line(line: bytes, encoding: str, errors: str) -> str | None:

@@ -10,7 +10,7 @@ from fedvalue.errors import FedValueError
 
 
 def server_lines(home: Path) -> list[Line]:
-    """Look whether the server answers, keeps what it is told and is safe to talk to; nothing without one."""
+    """Look whether the server answers, keeps what it is told, and to itself; nothing without one."""
     place = home / RECORDS_SERVER
     if not place.exists():
         return []
@@ -21,8 +21,6 @@ def server_lines(home: Path) -> list[Line]:
     except FedValueError as error:
         return [Line("records", "fail", "server_bad", {"why": error.what})]
     lines = [Line("records", "pass", "server_good", {"version": found["version"]})]
-    if found["way"] == "open":
-        lines.append(Line("records", "fail", "server_way_open"))
     if found["durable"] == "no":
         lines.append(Line("records", "warn", "server_forgets"))
     if found["private"] == "no":

@@ -54,7 +54,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "encryption_unknown": ("{device} ({kind}): cannot be seen from here", "{device}（{kind}）：此处无法判断"),
     "server_good": ("PostgreSQL {version} holds them", "由 PostgreSQL {version} 保存"),
     "server_bad": ("they cannot be reached: {why}", "无法访问：{why}"),
-    "server_way_open": ("the way to the server is not encrypted", "与服务器之间的连接未加密"),
     "server_forgets": ("the server runs with fsync = off", "服务器以 fsync = off 运行"),
     "server_schema_open": (
         "every user of the server may enter their schema",
@@ -110,10 +109,9 @@ TO_DO: Mapping[str, tuple[str, str]] = {
         "请加密（LUKS），或记录由谁加密底层存储",
     ),
     "encryption_unknown": ("ask who runs the storage, and note the answer", "请询问存储管理方并记录"),
-    "server_bad": ("try the dsn of records.toml with psql", "请用 psql 试连 records.toml 中的 dsn"),
-    "server_way_open": (
-        "sslmode=verify-full and sslrootcert in the dsn; it carries patients' rows",
-        "在 dsn 中设置 sslmode=verify-full 与 sslrootcert；连接传输患者数据",
+    "server_bad": (
+        "try the dsn of records.toml with psql; it wants TLS unless the server is here",
+        "请用 psql 试连 records.toml 中的 dsn；非本机服务器须用 TLS",
     ),
     "server_forgets": ("turn fsync on: a crash may lose a load", "请开启 fsync：崩溃可能丢失一次载入"),
     "server_schema_open": (

@@ -174,13 +174,13 @@ def _training(q: Any, m: Measured) -> str:
 
 
 def _evaluation(q: Any, m: Measured) -> str:
-    del m
     source = "给定模型" if q.model is not None else f"评分 {q.score}" if q.score else "给定系数"
     parts = []
     if q.outcome is not None:
         parts.append(f"{source}对 {q.outcome} 的预测是否准确：校准、区分能力与使用价值{_by(q.by)}")
     if q.time is not None:
-        parts.append(f"{source}能否区分谁先到达 {q.time}")
+        timed = q.model is not None and q.model.timed and entry_at_origin(q.time, q.read, m)
+        parts.append(f"{source}能否区分谁先到达 {q.time}" + "，以及观察期末的校准" * timed)
     if q.tiers is not None:
         parts.append(f"各风险层级 {'、'.join(q.tiers.names)} 的人数与事件率")
     if q.cells:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from fedvalue.study.model import Level, Name, Part
 from fedvalue.study.questions.calibration import INTERCEPT, require_coefficients, require_score
-from fedvalue.study.questions.question import Measured, Question, groups_in_words
+from fedvalue.study.questions.question import Measured, Question, entry_at_origin, groups_in_words
 from fedvalue.study.scoring import ScoringModel
 
 MAX_BINS = 50
@@ -144,6 +144,12 @@ class ModelEvaluation(Question):
         """Return the time-to-event endpoint with what the prediction reads."""
         return () if self.time is None else ((self.time, self.read),)
 
+    def _by_horizon(self, measured: Measured) -> str:
+        timed = self.model is not None and self.model.timed and self.time is not None
+        if not timed or not entry_at_origin(self.time or "", self.read, measured):
+            return ""
+        return ", and how many do by the horizon"
+
     def in_words(self, measured: Measured) -> str:
         """Say what is asked."""
         if self.model is not None:
@@ -160,7 +166,7 @@ class ModelEvaluation(Question):
                 f"discrimination and use, for everybody{groups_in_words(self.by)}"
             )
         if self.time is not None:
-            parts.append(f"whether {source} tells who reaches {self.time} sooner")
+            parts.append(f"whether {source} tells who reaches {self.time} sooner{self._by_horizon(measured)}")
         if self.calendar is not None:
             start = last_quarter(measured.calendar_days(self.calendar)[1])
             parts.append(f"the same from {start} on by itself")

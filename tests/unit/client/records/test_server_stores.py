@@ -18,7 +18,7 @@ from fedvalue.client.records.migrations import migrate
 from fedvalue.client.records.needed import needed
 from fedvalue.client.records.pseudonyms import Pseudonyms
 from fedvalue.client.records.selection import select
-from fedvalue.client.records.server import connected, server_file
+from fedvalue.client.records.server import connected, require_private, server_file
 from fedvalue.client.records.server_changes import move_store, remove_store
 from fedvalue.client.records.server_tables import empty_copy, layout_of, layout_on, send
 from fedvalue.client.records.snapshot import build, freeze
@@ -394,6 +394,15 @@ def test_no_password_is_taken_and_none_is_shown(tmp_path: Path) -> None:
     path.chmod(0o640)
     with pytest.raises(SourceUnreadable, match="others can read"), connected(path):
         pass
+
+
+def test_rows_of_patients_cross_no_network_in_clear() -> None:
+    for address in ("", "127.0.0.1", "::1"):
+        require_private(address, encrypted=False, where="records.toml")
+    require_private("10.0.0.7", encrypted=True, where="records.toml")
+    for address in ("10.0.0.7", "fe80::1", "0.0.0.0"):
+        with pytest.raises(SourceUnreadable, match="not encrypted"):
+            require_private(address, encrypted=False, where="records.toml")
 
 
 def test_text_is_in_the_order_of_bytes_whatever_the_database_was_made_with(

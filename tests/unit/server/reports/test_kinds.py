@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fedvalue.analyses.estimate import Conclusion, Estimate, Series, Stratum
+from fedvalue.analyses.horizon import BY_RISK, OBSERVED, OVER, PREDICTED
 from fedvalue.planning.assumptions import Assumptions, draw
 from fedvalue.planning.expected import concluded
 from fedvalue.planning.plan import plan_on
@@ -211,6 +212,26 @@ def test_a_line_of_another_package_that_has_no_intervals_is_drawn_without_a_ribb
     known = Conclusion(label="c", kind="calibration", endpoint="y", by=(), strata=(stratum,))
     (figure,) = choice.figures(known, names, "f")
     assert not [n for n in root(figure).iter(f"{SVG}path") if "fill-opacity" in n.attrib]
+
+
+def test_a_training_is_drawn_by_the_length_of_each_round_and_says_why_no_loss_is_shown(names: Names) -> None:
+    series = Series(x=(1.0, 2.0, 3.0), x_unit="rounds", values=(0.9, 0.5, 0.6), unit="length")
+    stratum = Stratum(name="all", status="estimated", series={"direction": series})
+    known = Conclusion(label="training:t", kind="training", endpoint="y", by=(), strata=(stratum,))
+    (figure,) = choice.figures(known, names, "f")
+    assert "would cost budget" in phrase(figure.caption).en
+    assert CHINESE.search(phrase(figure.caption).zh)
+    assert len(figure.table.rows) == 3
+    refused = Stratum(name="all", status="not_estimable", reason="privacy")
+    assert len(choice.figures(known.model_copy(update={"strata": (refused,)}), names, "f")) == 1
+
+
+def test_a_survival_model_has_a_calibration_plot_at_its_horizon() -> None:
+    _, conclusion = made("model_evaluation", 4)
+    captions = [phrase(figure.caption).en for figure in figures("model_evaluation", 4)]
+    assert BY_RISK in conclusion.stratum("all").series
+    assert {OBSERVED, PREDICTED, OVER} <= set(conclusion.stratum("all").estimates)
+    assert sum("dotted" in caption for caption in captions) == 1
 
 
 def test_curves_that_are_compared_have_their_hazard_ratios_beside_them(names: Names) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedvalue.analyses.balance import BALANCE, CONTROLS
 from fedvalue.analyses.catalogue import analysis_of
 from fedvalue.analyses.estimate import Conclusion, Stratum
+from fedvalue.analyses.horizon import BY_RISK
 from fedvalue.analyses.testing_weights import WEIGHTED
 from fedvalue.server.reports import generic, kaplan_meier
 from fedvalue.server.reports.drawing import Figure
@@ -199,6 +200,24 @@ def _calibration(conclusion: Conclusion, names: Names, name: str) -> list[Figure
     ]
 
 
+def _model_evaluation(conclusion: Conclusion, names: Names, name: str) -> list[Figure | None]:
+    drawn = ("observed over predicted",)
+    return [
+        *_calibration(conclusion, names, name),
+        prediction.calibration(tuple(_known(conclusion)), names, f"{name}-horizon", key=BY_RISK),
+        *_rest(conclusion, names, f"{name}-more", lambda one: one.unit != "area" and one.key not in drawn),
+    ]
+
+
+def _training(conclusion: Conclusion, names: Names, name: str) -> list[Figure | None]:
+    """How far each round led: what was released anyway; a loss would have cost budget."""
+    shown = tuple(_known(conclusion))
+    if not any("direction" in stratum.series for stratum in shown):
+        return [*generic.figures(conclusion, names, name)]
+    found = generic.lines(shown, "direction", names, f"{name}-rounds")
+    return [replace(found, caption=names.voice("figure.training"))]
+
+
 def _by_site(conclusion: Conclusion, names: Names, name: str) -> list[Figure | None]:
     sites = [s for s in conclusion.strata if s.name != "all"]
     whole = next((s for s in conclusion.strata if s.name == "all"), None)
@@ -325,6 +344,8 @@ OWN: Mapping[str, Drawing] = {
     "log_rank": _log_rank,
     "treatment_effect": _treatment_effect,
     "calibration": _calibration,
+    "model_evaluation": _model_evaluation,
+    "training": _training,
     "by_site": _by_site,
     "delayed_entry": _delayed_entry,
     "interrupted_time_series": _interrupted,

@@ -21,12 +21,19 @@ ACTING, EVERYBODY = "net benefit", "net benefit of treating everybody"
 MOST = len(look.STROKES)
 
 
-def calibration(shown: tuple[Stratum, ...], names: Names, name: str) -> Figure | None:
-    """Draw observed against predicted shares of each group; None where no group has any."""
-    voice, some = names.voice, _with(shown, OBSERVED)
+def calibration(shown: tuple[Stratum, ...], names: Names, name: str, *, key: str = OBSERVED) -> Figure | None:
+    """Draw observed against predicted shares of each group; None where no group has any.
+
+    Args:
+      shown: Groups.
+      names: Words.
+      name: Unique on the page.
+      key: Of the series: shares of patients, or risks by a horizon.
+    """
+    voice, some = names.voice, _with(shown, key)
     if not some:
         return None
-    title = names.estimate(OBSERVED)
+    title = names.estimate(key)
     return Figure(
         voice("figure.calibration"),
         drawn(voice, lambda size: _calibration(some[:MOST], names, size), name=name, title=title,
