@@ -38,12 +38,15 @@ SKEWED = (
     "corrected for continuity"
 )
 BAND = "its ends are where the pointwise band first reaches one half; noise makes the band fall and rise"
+RISING = "its ends are stretched to hold the line, which is made to rise"
+THIN = "where noise is a third of those at risk its derivatives, at noisy numbers, are too large on average"
 WARY = "where its divisor is barely told from noise the divisor's error is added as a bias"
 MERGED = "few noisy bins are merged, and the noise of their mean predictions is added as if on its own"
 FIXED = "the hospitals of the study are the same every time; it allows for others"
 WIDE: tuple[tuple[str, str, str], ...] = (
     ("quantiles", "median", EDGES),
     ("quantiles", "quantile", EDGES),
+    ("quantiles", "cumulative share", RISING),
     ("by_site", "mean over", FEW_SITES),
     ("by_site", "prediction", FEW_SITES),
     ("delayed_entry", "share of time", SQUARES),
@@ -59,6 +62,7 @@ WIDE: tuple[tuple[str, str, str], ...] = (
     ("model_evaluation", "heterogeneity", FIXED),
     ("kaplan_meier", "median", BAND),
     ("delayed_entry", "median", BAND),
+    ("treatment_effect", "restricted mean", THIN),
     ("treatment_effect", "effect", NUISANCE),
     ("treatment_effect", "ratio", NUISANCE),
     ("treatment_effect", "mean if", NUISANCE),
@@ -106,9 +110,9 @@ def above(row: Found) -> bool:
     return bool(row["most"] > NOMINAL + slack(row["printed"]) + 1e-9)
 
 
-def outside(row: Found) -> bool:
-    """Tell whether an interval is outside the band."""
-    return below(row) or above(row)
+def outside(row: Found, kind: str = "") -> bool:
+    """Tell whether an interval is outside the band, and not one of `WIDE` of its kind that is only wide."""
+    return below(row) or (above(row) and why_wide(kind, row["name"]) is None)
 
 
 def why_wide(kind: str, name: str) -> str | None:

@@ -85,7 +85,7 @@ def covered(
         for epsilon in chosen.epsilons:
             some = _rows(lines, size, epsilon, told[epsilon], runs)
             for look, times in enumerate(AGAIN if replications is None else (), start=1):
-                if not (late := [row for row in some if outside(row)]):
+                if not (late := [row for row in some if outside(row, chosen.kind)]):
                     break
                 again, _ = _run(lines, size, (epsilon,), times * runs, seed + size + look, processes)
                 fresh = {(row["stratum"], row["name"]): row

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import claims_at_size, variants_at_size
@@ -42,15 +43,20 @@ _CLAIMS = "claims, beside DuckDB's own read of the same files"
 _COHORT = "cohort, beside one SQL statement written by hand"
 _VARIANTS = "variants, beside a bare loop of cyvcf2"
 _WORDS = f"""\
-{PEOPLE:,} made-up patients, {PEOPLE * CLAIMS_EACH:,} claims and
-{PEOPLE * CLAIMS_EACH * LINES_EACH:,} claim lines as
-CSV; {VARIANTS:,} lines of a VEP-annotated VCF with three transcripts each. DuckDB has two threads
-and 2 GiB. CPU
-seconds of all threads: other work on the machine moves them less than the clock, but it does move them."""
+{PEOPLE:,} made-up patients, {PEOPLE * CLAIMS_EACH:,} claims and {PEOPLE * CLAIMS_EACH * LINES_EACH:,}
+claim lines as CSV; {VARIANTS:,} lines of a VEP-annotated VCF with three transcripts each. DuckDB has two
+threads and 2 GiB. CPU seconds of all threads: other work on the machine moves them less than the clock, but
+it does move them."""
 
 
 def made(people: int, variants: int) -> Found:
-    """Write the files that are not there."""
+    """Write the files that are not there.
+
+    Raises:
+      RuntimeError: what the load of variants is compared with is not installed.
+    """
+    if find_spec("cyvcf2") is None:
+        raise RuntimeError("cyvcf2 is not installed; `make bench KEY=vcf_vs_reader` installs it")
     for part in (1, SMALL):
         claims_at_size.files(people // part)
         variants_at_size.files(_PLACE / f"variants-{variants // part}", variants // part)

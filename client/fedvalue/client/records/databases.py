@@ -15,6 +15,7 @@ import stat
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -130,6 +131,7 @@ def _server(path: Path, shown: str) -> Iterator[Database]:
         ) from error
     try:
         with psycopg.connect(terms["dsn"], connect_timeout=10, application_name="fedvalue") as connection:
+            require_private(connection.info.hostaddr, encrypted=connection.pgconn.ssl_in_use, where=shown)
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             yield _Postgres(connection, terms.get("schema", "public"))
@@ -141,6 +143,26 @@ def _server(path: Path, shown: str) -> Iterator[Database]:
         ) from error
     except psycopg.Error as error:
         raise SourceUnreadable(f"PostgreSQL refuses ({type(error).__name__})", where=shown) from error
+
+
+def require_private(address: str, *, encrypted: bool, where: str) -> None:
+    """Check that rows of patients cross no network in clear: libpq's usual ``sslmode`` would let them.
+
+    Args:
+      address: The server's, empty for a socket of this machine.
+      encrypted: Whether the connection is under TLS.
+      where: The file that names the server.
+
+    Raises:
+      SourceUnreadable: they would.
+    """
+    if encrypted or not address or ip_address(address).is_loopback:
+        return
+    raise SourceUnreadable(
+        "the way to the PostgreSQL server is not encrypted, and rows of patients go over it",
+        where=where,
+        do="turn TLS on at the server; sslmode=verify-full and sslrootcert in the dsn",
+    )
 
 
 def server_terms(path: Path, shown: str) -> dict[str, str]:

@@ -35,7 +35,7 @@ from fedvalue.client.records.sections import (
     Variant,
 )
 
-READER = 1
+READER = 2
 """Raised when the same bytes and the same mapping may give other rows than before."""
 _BY_FILE = (
     Admission, AdverseEvent, Claim, ClaimLine, Coded, Drug, Enrolment, Event, FollowUp, Measurement,

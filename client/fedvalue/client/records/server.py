@@ -15,11 +15,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedvalue.client.records.databases import server_terms
+from fedvalue.client.records.databases import require_private, server_terms
 from fedvalue.client.records.engines import Answer
 from fedvalue.errors import OutputError, SourceMissing, SourceUnreadable
 
@@ -149,26 +148,6 @@ def connected(path: Path) -> Iterator[Server]:
         with suppress(psycopg.Error):  # of a connection that is gone
             server.close()
         connection.close()
-
-
-def require_private(address: str, *, encrypted: bool, where: str) -> None:
-    """Check that rows of patients cross no network in clear: libpq's usual ``sslmode`` would let them.
-
-    Args:
-      address: The server's, empty for a socket of this machine.
-      encrypted: Whether the connection is under TLS.
-      where: The file that names the server.
-
-    Raises:
-      SourceUnreadable: they would.
-    """
-    if encrypted or not address or ip_address(address).is_loopback:
-        return
-    raise SourceUnreadable(
-        "the way to the PostgreSQL server is not encrypted, and rows of patients go over it",
-        where=where,
-        do="turn TLS on at the server; sslmode=verify-full and sslrootcert in the dsn",
-    )
 
 
 def translated(error: Exception, where: str) -> Exception:

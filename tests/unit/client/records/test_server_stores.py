@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedvalue.client.records import store as files
+from fedvalue.client.records.databases import require_private
 from fedvalue.client.records.load import has_pseudonyms, load
 from fedvalue.client.records.migrations import migrate
 from fedvalue.client.records.needed import needed
 from fedvalue.client.records.pseudonyms import Pseudonyms
 from fedvalue.client.records.selection import select
-from fedvalue.client.records.server import connected, require_private, server_file
+from fedvalue.client.records.server import connected, server_file
 from fedvalue.client.records.server_changes import move_store, remove_store
 from fedvalue.client.records.server_tables import empty_copy, layout_of, layout_on, send
 from fedvalue.client.records.snapshot import build, freeze
@@ -62,7 +63,7 @@ SELECTED = """
 index = { first = "condition", codes = ["C34*"] }
 exclude = [{ condition = ["C50"], within = "0d..9d" }]
 """
-EXAMPLES = int(os.environ.get("FEDVALUE_SERVER_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("FEDVALUE_SERVER_EXAMPLES", "6"))
 
 
 def held(store: Path) -> dict[str, list[tuple[object, ...]]]:
