@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.claims_at_size import peak_memory
 from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import Mapping, parse_mapping
 
@@ -116,8 +116,7 @@ def main(words: list[str]) -> None:
         rows = bare(folder / "calls.vcf")
     now = os.times()
     cpu = now.user - used.user + now.system - used.system
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(json.dumps([time.monotonic() - began, cpu, peak, rows]))
+    sys.stdout.write(json.dumps([time.monotonic() - began, cpu, peak_memory(), rows]))
 
 
 if __name__ == "__main__":

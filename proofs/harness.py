@@ -28,6 +28,9 @@ from typing import Any, Protocol, cast
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
+
+ROOMS = ("core", "strategies", "client", "server", "protos", "benchmarks", "proofs", "tests")
+"""Folders whose code a proof may run: a change in them that is not committed stands on the page."""
 WHOLE_RUN = 30 * 60.0  # seconds; after that, no further step is started
 BROKEN, LEFT = 1, 3
 
@@ -149,7 +152,7 @@ def commit() -> str:
 
     try:
         name = git("rev-parse", "HEAD").strip()[:12]
-        changed = git("status", "--porcelain", "--", "core", "strategies", "proofs").strip()
+        changed = git("status", "--porcelain", "--", *ROOMS).strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown (no git here)"
     return name + (" with changes that were not committed" if changed else "")
