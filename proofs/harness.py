@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ROOMS = ("core", "strategies", "client", "server", "protos", "benchmarks", "proofs", "tests")
 """Folders whose code a proof may run: a change in them that is not committed stands on the page."""
+
 WHOLE_RUN = 30 * 60.0  # seconds; after that, no further step is started
 BROKEN, LEFT = 1, 3
 
