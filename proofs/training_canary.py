@@ -46,9 +46,9 @@ from proofs.training_methods import (
     CLIP_NORM,
     HONEST,
     MOMENTUM,
-    RATE,
     Split,
     central_scale,
+    step_rate,
 )
 
 Array = NDArray[np.float64]
@@ -141,7 +141,7 @@ def trained(
         odd = unknown - each.sum(axis=0) / 2
         met, square = met + each @ odd, square + float(odd @ odd)
         velocity = MOMENTUM * velocity + (known + unknown) / (q * patients)
-        now = now - RATE * velocity
+        now = now - step_rate(patients) * velocity
         if round_ >= how.rounds * (1 - AVERAGE):
             tail, averaged = tail + now, averaged + 1
     return Seen(tail / averaged, best_guess(gram, met, square, how.rounds * d, deviation))

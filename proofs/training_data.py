@@ -25,6 +25,8 @@ LEVELS = (
     "admission_source_id", "specialty", "diagnosis",
 )  # fmt: skip
 MOST_LEVELS = 8
+READMITTED = 0.1
+"""Public guess: about one patient in ten comes back within 30 days."""
 
 
 def planted(seed: int, *, first: bool = False) -> Split:
@@ -84,7 +86,7 @@ def readmission(folder: Path) -> Split:
 
     held = np.random.default_rng(130).random(len(table)) < 0.25
     sites = tuple(rows(part) for _, part in table[~held].groupby("site"))
-    return Split(sites, rows(table[held]), shape)
+    return Split(sites, rows(table[held]), shape, READMITTED)
 
 
 def cohort(rows: Rows, shape: Inputs) -> Cohort:

@@ -46,6 +46,10 @@ DELTA = 1e-6
 HONEST = 7
 SCALING_SHARE = 0.05
 CLIP_NORM, RATE, MOMENTUM, AVERAGE = 1.0, 1.0, 0.9, 0.5
+LARGE = 12_500
+"""From so many patients on the rate grows with their public number: the noise of a mean falls with it."""
+
+LOCAL_RATE = 2.0
 
 Array = NDArray[np.float64]
 
@@ -58,11 +62,13 @@ class Split:
       sites: One for each hospital.
       fresh: To predict.
       inputs: What is known of them, not scaled.
+      start_rate: Public guess of how often the outcome happens, where training starts.
     """
 
     sites: tuple[Rows, ...]
     fresh: Rows
     inputs: Inputs
+    start_rate: float = 0.5
 
     @property
     def pooled(self) -> Rows:
@@ -149,6 +155,31 @@ def pooled(
     return found
 
 
+def fitted(architecture: Architecture, split: Split, *, penalty: float) -> Array:
+    """Fit to all patients together without privacy by L-BFGS, to the end for a convex loss.
+
+    Args:
+      architecture: Of the registry.
+      split: The patients.
+      penalty: Of the sum of squared parameters, beside the mean loss.
+    """
+    inputs, rows = scaled(split, None, np.random.default_rng(0)), split.pooled
+    module = build(architecture, inputs)
+    load(module, initial(architecture, inputs, 1))
+    given, happened = prepare(module, rows), torch.from_numpy(rows.outcome)[:, None]
+    optimizer = torch.optim.LBFGS(module.parameters(), max_iter=150, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        found = binary_cross_entropy_with_logits(module.outputs(given), happened)
+        found = found + penalty * sum(p.square().sum() for p in module.parameters())
+        found.backward()  # type: ignore[no-untyped-call]  # torch left its types out
+        return float(found.detach())
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch left its types out
+    return np.asarray(torch.nn.utils.parameters_to_vector(module.parameters()).detach().numpy().copy())
+
+
 def fedsgd(
     architecture: Architecture, inputs: Inputs, split: Split, epsilon: float | None, rounds: int,
     noise: NoiseSource, *, rate: Fraction = Fraction(1), rng: np.random.Generator | None = None,
@@ -185,10 +216,15 @@ def fedsgd(
             total += part
         mean = total / (float(rate) * patients)
         velocity = MOMENTUM * velocity + mean
-        now = now - RATE * velocity
+        now = now - step_rate(patients) * velocity
         if round_ >= rounds * (1 - AVERAGE):
             tail, averaged = tail + now, averaged + 1
     return tail / averaged
+
+
+def step_rate(patients: int) -> float:
+    """Return the learning rate of DP-FedSGD for a public number of patients."""
+    return RATE * max(1.0, patients / LARGE)
 
 
 def central_scale(epsilon: float, rounds: int, rate: Fraction, dimension: int) -> float:
@@ -207,7 +243,7 @@ def central_scale(epsilon: float, rounds: int, rate: Fraction, dimension: int) -
 
 def fedavg(
     architecture: Architecture, inputs: Inputs, split: Split, epsilon: float,
-    noise: NoiseSource | UnsafeFloatNoise, *, rounds: int = 10, steps: int = 5,
+    noise: NoiseSource | UnsafeFloatNoise, *, rounds: int = 20, steps: int = 5,
     rate: Fraction = Fraction(1, 5),
 ) -> Array:  # fmt: skip
     """Train by averaging: each site takes noisy steps by itself, priced on its own share of noise alone."""
@@ -215,7 +251,7 @@ def fedavg(
     if found is None:
         raise ArithmeticError("no noise multiplier keeps within the budget")
     size = sum(len(rows) for rows in split.sites) / len(split.sites)
-    plan = LocalPlan(steps, float(rate), float(rate) * size, CLIP_NORM, float(found[0]), RATE)
+    plan = LocalPlan(steps, float(rate), float(rate) * size, CLIP_NORM, float(found[0]), LOCAL_RATE)
     now = initial(architecture, inputs, 1)
     for _ in range(rounds):
         moved = [local_update(architecture, inputs, now, rows, plan, noise) for rows in split.sites]

@@ -49,6 +49,7 @@ def test_where_the_network_is_behind_stands_on_the_page() -> None:
     better = {one: {**row, LOG: 0.795} for one, row in found["weaker_3"]["auc"].items()}
     page = training.report({**found, "weaker_3": {"auc": better}}).page
     assert "behind the logistic model at epsilon 3" in page
+    assert "the best of ours 0.0090 to the best (within the target of 0.01)" in page
     absent = {**found, "diabetes_pooled": {"auc": {"diabetes": dict.fromkeys(WITHOUT)}}}
     assert "The data were not there" in training.report(absent).page
 
