@@ -243,7 +243,7 @@ def _reserved_and_frozen(home: SiteHome, study: Study, asked: Reservation) -> Sn
                 return find_snapshot(folder, study)
             return remove_rows(folder, study, may, limits=home.policy.machine)[0]
         path.unlink(missing_ok=True)
-        touched = ledger.partitions(asked.partitions) if held is None else held.partitions
+        touched = ledger.require_room(asked)  # before the records are read, which may take long
 
         def stays(ids: Sequence[str]) -> list[bool]:
             return [a and b for a, b in zip(entered.members(ids, touched), may(ids), strict=True)]

@@ -265,6 +265,12 @@ class Ledger:
                 body = {"batch": mark.batch, "store": mark.digest, "partition": partition}
                 self._chain.append({"kind": "entered", **body})
 
+    def require_room(self, asked: Reservation) -> tuple[str, ...]:
+        """Return on which partitions `reserve` would set a plan aside; raises as it does, writes nothing."""
+        with self._chain.transaction("IMMEDIATE"):
+            self._catch_up()
+            return self._books.admit_reservation(asked)[0]
+
     def reserve(self, asked: Reservation) -> Receipt:
         """Set a study's plan and spare attempts aside on approval; on the disk when this returns.
 
