@@ -12,7 +12,8 @@ class Row:
     Attributes:
       ours: Our figure, in ``unit``.
       other: The figure of what we are compared with, in ``unit``.
-      ratio: How many times better ours is; above 1 means better, whatever the unit.
+      ratio: The figure that has a bar: how many times faster, how many times as long, or our own figure
+        where the bar is on that.
       unit: Unit of both figures.
       how: What was run, on both sides, in one sentence.
     """

@@ -10,7 +10,6 @@ from pathlib import Path
 from benchmarks.row import Row
 from fedvalue.quiet import quiet_environment
 
-AT_LEAST = 1.0
 PATIENTS = 1_000_000
 BAR_S = 10.0
 AT_MOST = BAR_S
@@ -53,4 +52,4 @@ def measure(folder: Path) -> Row:
         f"the {found['rows_mib']:.0f} MiB that hold the rows; other: the bar"
     )
     slowest = seconds[order[0]]
-    return Row(ours=slowest, other=BAR_S, ratio=BAR_S / slowest, unit="s", how=how)
+    return Row(ours=slowest, other=BAR_S, ratio=slowest, unit="s", how=how)

@@ -8,7 +8,6 @@ from statistics import median
 from benchmarks.row import Row
 from benchmarks.training_gap import lost
 
-AT_LEAST = 0.0
 AT_MOST = 0.02
 
 
@@ -28,4 +27,4 @@ def measure(folder: Path) -> Row:
         f" from {aucs['network, AdamW']:.4f}; other: the planted law with its curves as first written; "
         f"10,000 patients of 10 hospitals, 20,000 fresh; at most {AT_MOST:g} allowed"
     )
-    return Row(ours=ours, other=other, ratio=other / max(ours, 1e-4), unit="AUC", how=how)
+    return Row(ours=ours, other=other, ratio=ours, unit="AUC", how=how)

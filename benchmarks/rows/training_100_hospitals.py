@@ -11,8 +11,8 @@ from benchmarks.hundred import PATIENTS, ROUNDS, SITES
 from benchmarks.row import Row
 from fedvalue.quiet import quiet_environment
 
-AT_LEAST = 1.0
 BAR_SECONDS = 180.0
+AT_MOST = BAR_SECONDS
 BAR_MIB = 1024.0
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,4 +37,4 @@ def measure(folder: Path) -> Row:
         f"`fedvalue simulate`, {found['rounds']:.0f} s of it for {1 + ROUNDS} private sums; peak "
         f"{found['mib']:.0f} MiB; other: the bar"
     )
-    return Row(found["seconds"], BAR_SECONDS, BAR_SECONDS / found["seconds"], "s", how)
+    return Row(found["seconds"], BAR_SECONDS, found["seconds"], "s", how)

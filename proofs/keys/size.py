@@ -144,9 +144,9 @@ def _beside(found: Mapping[str, Found]) -> tuple[list[str], list[str]]:
     lines = ["| | ours, CPU s | the other, CPU s | times | at most |", "|---|--:|--:|--:|--:|"]
     sql, broken = found["cohort-sql"], []
     for words, ours, other, most in (
-        (_CLAIMS, found["claims"]["cpu"], found["claims-duckdb"]["cpu"], load_vs_duckdb.RATIO_AT_MOST),
-        (_COHORT, sql["ours"], sql["other"], cohort_vs_sql.RATIO_AT_MOST),
-        (_VARIANTS, found["variants"]["cpu"], found["variants-bare"]["cpu"], vcf_vs_reader.RATIO_AT_MOST),
+        (_CLAIMS, found["claims"]["cpu"], found["claims-duckdb"]["cpu"], load_vs_duckdb.AT_MOST),
+        (_COHORT, sql["ours"], sql["other"], cohort_vs_sql.AT_MOST),
+        (_VARIANTS, found["variants"]["cpu"], found["variants-bare"]["cpu"], vcf_vs_reader.AT_MOST),
     ):
         lines.append(f"| {words} | {ours:.2f} | {other:.2f} | {ours / other:.2f} | {most:g} |")
         if ours > most * other:

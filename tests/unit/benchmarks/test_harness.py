@@ -37,16 +37,14 @@ def test_every_key_is_a_module_with_a_measurement_and_a_bar() -> None:
     assert "round_vs_ray" in harness.every_key()
     for key in harness.every_key():
         module = harness.row_module(key)
-        # below 1 where the other figure is a ceiling; 0 where less is better and what is bounded is the ratio
-        # itself, or our own figure
-        bounded = min(harness.ratio_at_most(module), harness.at_most(module))
-        assert module.AT_LEAST > 0.0 or bounded < float("inf")
+        least, most = harness.bars(module)
+        assert (least > 0.0) != (most < float("inf")), key
         assert callable(module.measure)
 
 
-def test_a_bar_on_our_own_figure_is_told_apart_from_one_on_the_ratio(tmp_path: Path) -> None:
-    assert harness.at_most(Counted([1.0])) == float("inf")
-    assert harness.at_most(harness.row_module("sampler_us")) == 1.0
+def test_a_bar_is_the_least_or_the_largest_ratio() -> None:
+    assert harness.bars(Counted([1.0])) == (2.0, float("inf"))
+    assert harness.bars(harness.row_module("sampler_us")) == (0.0, 1.0)
 
 
 def test_a_key_that_is_no_row_is_refused(tmp_path: Path) -> None:
