@@ -167,11 +167,16 @@ def estimate(table: RiskTable, intervals: int) -> SurvivalEstimate:
 
 
 def _curvature(n: Array, alive: Array, n_noise: tuple[Array, Array], d_noise: Array) -> Array:
-    """Minus half the second-order effect of noise on ``log(1 - d/n) = log(n - d) - log(n)``."""
+    """Minus half the second-order effect of noise on ``log(1 - d/n) = log(n - d) - log(n)``.
+
+    No expansion holds where n - d is lost in its noise: from a third of it on, as for n in `reach`, the
+    effect is held at what it is there.
+    """
     n_variance = (n_noise[0] ** 2).sum(axis=1) + (n_noise[1] ** 2).sum(axis=1)
     gap_variance = (n_noise[0] ** 2).sum(axis=1) + ((n_noise[1] - d_noise) ** 2).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        correction = gap_variance / (2 * (n * alive) ** 2) - n_variance / (2 * n**2)
+        of_gap = np.minimum(gap_variance / (n * alive) ** 2, 1 / 9)
+        correction = (of_gap - n_variance / n**2) / 2
     return np.where((alive > 0) & (n_variance + gap_variance > 0), correction, 0.0)
 
 

@@ -108,3 +108,11 @@ def test_far_from_one_the_interval_is_the_log_log_one() -> None:
     lower, upper = found.band(Z95)
     assert float(lower[1]) == pytest.approx(math.exp(-hazard * math.exp(Z95 * sd / hazard)))
     assert float(upper[1]) == pytest.approx(math.exp(-hazard * math.exp(-Z95 * sd / hazard)))
+
+
+def test_where_noise_leaves_almost_nobody_alive_the_curve_does_not_explode() -> None:
+    # 9.999 of 10 die, SD 1/2: 1/2 x (.5^2 + .5^2)/.001^2 would add 250,000 to log S; (1/3)^2 is held
+    found = life_table.estimate(table([0, 1], [10, 8], [9.999], sd=0.5), 1)
+    correction = 1 / 18 - 0.25 / 100 / 2
+    assert float(found.log_survival[0]) == pytest.approx(math.log(0.0001) + correction)
+    assert life_table.restricted_mean(found)[0] <= 1.0
