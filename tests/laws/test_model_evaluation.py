@@ -232,7 +232,7 @@ def test_hospitals_that_differ_show_heterogeneity(rng: np.random.Generator) -> N
 
 
 def test_intervals_hold_the_truth_under_noise(rng: np.random.Generator) -> None:
-    # 100 draws of 3,000 patients at epsilon 1; the truth by two million. Per figure 100 intervals of 95 %:
+    # 100 draws of 3,000 patients at epsilon 1; the truth by 400,000. Per figure 100 intervals of 95 %:
     # fewer than 86 has a chance of 4 in 10,000; over eleven figures below 1 in 200
     asked = replace(
         ONE, cuts=tuple(i / 10 for i in range(1, 10)), by=(GRADE,), tiers=("low", "high"), tier_cuts=(0.5,),
@@ -246,7 +246,7 @@ def test_intervals_hold_the_truth_under_noise(rng: np.random.Generator) -> None:
         grade = (rng.random(n) < 0.3).astype(np.int64)
         return patients(risk, (rng.random(n) < truth).astype(np.int64), egfr=egfr, grade=grade)
 
-    whole = without_noise(asked, [draw(2_000_000)])
+    whole = without_noise(asked, [draw(400_000)])
     wanted = [("all", name) for name in whole.stratum("all").estimates]
     wanted += [("grade=1", name) for name in ("observed over predicted", "area under the ROC curve")]
     wanted += [("tier=high", name) for name in ("event rate", "mean prediction")]

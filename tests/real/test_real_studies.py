@@ -117,11 +117,8 @@ def test_with_noise_the_rare_mutation_is_not_estimable_at_epsilon_1_and_the_repo
     assert own > 4  # 22 honest shares are promised, one protects while the sum travels in clear
 
 
-@pytest.mark.parametrize("epsilon", ["2.0", "8.0"])
-def test_with_more_budget_the_curve_covers_the_real_one(
-    shared_data: Path, tmp_path: Path, epsilon: str
-) -> None:
-    result = luad(shared_data, tmp_path / "out", ("epsilon = 1.0", f"epsilon = {epsilon}"))
+def test_with_more_budget_the_curve_covers_the_real_one(shared_data: Path, tmp_path: Path) -> None:
+    result = luad(shared_data, tmp_path / "out", ("epsilon = 1.0", "epsilon = 8.0"))
     table = pd.read_csv(shared_data / "tcga_luad" / "luad_analysis_table.csv").dropna(
         subset=["OS", "OS.time"]
     )
@@ -131,5 +128,4 @@ def test_with_more_budget_the_curve_covers_the_real_one(
     # Privacy noise alone separates the released curve from the pooled one: four of its standard errors are
     # passed once in 16,000 runs; .01 for the actuarial three-month grid.
     assert abs(estimate.value - truth) < 4 * estimate.privacy_variance**0.5 + 0.01
-    if epsilon == "8.0":
-        assert overall(result).stratum("egfr=mutated").status == "estimated"
+    assert overall(result).stratum("egfr=mutated").status == "estimated"
