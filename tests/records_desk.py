@@ -49,6 +49,21 @@ budget = 1.0
 """
 
 
+CALLER = """
+[files.people]
+path = "people.csv"
+[files.calls]
+path = "calls.vcf"
+[patient]
+file = "people"
+patient_id = "id"
+[[variant]]
+file = "calls"
+tested = "listed"
+"""
+"""A mapping of people and the file of one caller."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One hospital's folder and its store."""

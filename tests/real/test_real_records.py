@@ -19,7 +19,7 @@ from fedvalue.client.records.snapshot import build
 from fedvalue.client.records.split import split_table
 from fedvalue.client.records.store import MODEST, reading
 from tests.loads import Loads
-from tests.records_desk import Desk
+from tests.records_desk import CALLER, Desk
 
 OVERALL = """
 [cohort]
@@ -110,21 +110,7 @@ def test_lung_adenocarcinoma_over_31_hospitals(
 
 
 def test_the_mutation_file_of_the_same_patients(shared_data: Path, tmp_path: Path) -> None:
-    mapping = parse_mapping(
-        b"""
-        mapping = 1
-        [files.mutations]
-        path = "luad_all_nonsyn.maf.tsv.gz"
-        format = "maf"
-        [patient]
-        file = "mutations"
-        patient_id = "Tumor_Sample_Barcode"
-        [[variant]]
-        file = "mutations"
-        tested = "listed"
-        """,
-        where="luad",
-    )
+    mapping = load_mapping(Path(__file__).parent / "mappings" / "luad_mutations.toml")
     store = tmp_path / "luad.duckdb"
     report = load(shared_data / "tcga_luad", mapping, store)
     assert report.files[0].rows == 142_536
@@ -208,22 +194,7 @@ def test_every_line_of_a_callers_vcf_is_read_or_counted(shared_data: Path, tmp_p
     shutil.copy(path, folder / "calls.vcf")
     samples = next(line for line in lines if line.startswith("#CHROM")).split("\t")[9:]
     (folder / "people.csv").write_text("id\n" + "\n".join(samples or ["nobody"]) + "\n")
-    mapping = parse_mapping(
-        b"""
-        mapping = 1
-        [files.people]
-        path = "people.csv"
-        [files.calls]
-        path = "calls.vcf"
-        [patient]
-        file = "people"
-        patient_id = "id"
-        [[variant]]
-        file = "calls"
-        tested = "listed"
-        """,
-        where="callers",
-    )
+    mapping = parse_mapping(f"mapping = 1\n{CALLER}".encode(), where="callers")
     report = load(folder, mapping, tmp_path / "s.duckdb").files[1]
     reasons = {item.reason: item.rows for item in report.left_out}
     assert report.rows + sum(reasons.values()) == len(calls)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fedvalue.client.records.layouts import layout
 from fedvalue.client.records.load import load
-from fedvalue.client.records.mapping import load_mapping, parse_mapping
+from fedvalue.client.records.mapping import load_mapping
 from fedvalue.client.records.snapshot import build, freeze
 from fedvalue.client.records.store import MODEST
 from fedvalue.client.records.stores import reading
@@ -15,19 +15,7 @@ from fedvalue.study.file import load as load_study
 from tests.conftest import Place
 
 HERE = Path(__file__).parent
-MUTATIONS = b"""
-    mapping = 1
-    [files.mutations]
-    path = "luad_all_nonsyn.maf.tsv.gz"
-    format = "maf"
-    build = "GRCh37"
-    [patient]
-    file = "mutations"
-    patient_id = "Tumor_Sample_Barcode"
-    [[variant]]
-    file = "mutations"
-    tested = "listed"
-"""
+MUTATIONS = HERE / "mappings" / "luad_mutations.toml"
 
 
 def test_survival_of_the_cancer_atlas_is_frozen_alike(
@@ -47,7 +35,7 @@ def test_mutations_of_the_cancer_atlas_are_those_of_the_files(
     shared_data: Path, on_server: Place, tmp_path: Path
 ) -> None:
     place = on_server(tmp_path)
-    load(shared_data / "tcga_luad", parse_mapping(MUTATIONS, where="luad"), place)
+    load(shared_data / "tcga_luad", load_mapping(MUTATIONS), place)
     with reading(place, limits=MODEST, tables=("variant",)) as store:
         found = dict(
             store.execute(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fedvalue.client.records.load import load
-from fedvalue.client.records.mapping import parse_mapping
+from fedvalue.client.records.mapping import load_mapping, parse_mapping
 from fedvalue.client.records.store import MODEST, reading
+from tests.records_desk import CALLER
 
 pysam = pytest.importorskip("pysam", reason="pysam is the bare reader that ours is compared with")
 
@@ -25,20 +26,7 @@ def room(tmp_path: Path, text: str, samples: list[str]) -> Path:
 
 
 def rows(folder: Path, tmp_path: Path, sql: str, options: str = "") -> list[tuple[object, ...]]:
-    mapping = f"""
-        mapping = 1
-        [files.people]
-        path = "people.csv"
-        [files.calls]
-        path = "calls.vcf"
-        {options}
-        [patient]
-        file = "people"
-        patient_id = "id"
-        [[variant]]
-        file = "calls"
-        tested = "listed"
-    """
+    mapping = f"mapping = 1\n{CALLER}".replace('"calls.vcf"', f'"calls.vcf"\n{options}')
     load(folder, parse_mapping(mapping.encode(), where="variants"), tmp_path / "s.duckdb")
     with reading(tmp_path / "s.duckdb", limits=MODEST) as connection:
         return connection.execute(sql).fetchall()
@@ -162,21 +150,9 @@ def test_old_snpeff_annotations_name_genes(shared_data: Path, tmp_path: Path) ->
 def test_the_mutations_of_the_cancer_atlas_get_the_names_of_the_catalogue(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    mapping = b"""
-        mapping = 1
-        [files.mutations]
-        path = "luad_all_nonsyn.maf.tsv.gz"
-        format = "maf"
-        build = "GRCh37"
-        [patient]
-        file = "mutations"
-        patient_id = "Tumor_Sample_Barcode"
-        [[variant]]
-        file = "mutations"
-        tested = "listed"
-    """
+    mapping = load_mapping(Path(__file__).parent / "mappings" / "luad_mutations.toml")
     store = tmp_path / "luad.duckdb"
-    load(shared_data / "tcga_luad", parse_mapping(mapping, where="luad"), store)
+    load(shared_data / "tcga_luad", mapping, store)
     with reading(store, limits=MODEST) as connection:
         found = dict(
             connection.execute(

@@ -6,25 +6,13 @@ import numpy as np
 import pytest
 
 from fedvalue.client.records import vcf
-from tests.records_desk import Desk
+from tests.records_desk import CALLER, Desk
 
 HEADER = (
     "##fileformat=VCFv4.2\n##reference=GRCh38\n"
     '##INFO=<ID=CSQ,Number=.,Type=String,Description="Format: {columns}">\n'
     "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tTUMOR\n"
 )
-TEXT = """
-[files.people]
-path = "people.csv"
-[files.calls]
-path = "calls.vcf"
-[patient]
-file = "people"
-patient_id = "id"
-[[variant]]
-file = "calls"
-tested = "listed"
-"""
 LAYOUTS = {
     "canonical at the end": ("Allele", "Consequence", "SYMBOL", "HGVSp", "CANONICAL"),
     "picked in the middle": ("Allele", "Consequence", "PICK", "SYMBOL", "HGVSp", "BIOTYPE"),
@@ -80,10 +68,10 @@ def test_both_readers_of_variants_give_the_same_rows_and_the_same_faults(
     text = "".join(line(rng, columns) + "\n" for _ in range(500))
     desk.write(people="id\nTUMOR\n")
     (desk.folder / "calls.vcf").write_text(HEADER.format(columns="|".join(columns)) + text, encoding="utf-8")
-    quick = desk.load(TEXT)
+    quick = desk.load(CALLER)
     found = desk.rows("FROM variant ORDER BY ALL"), desk.rows("FROM test ORDER BY ALL")
     desk.database.unlink()
     monkeypatch.setattr(vcf, "quick_reader", lambda *_, **__: None)
-    assert desk.load(TEXT) == quick
+    assert desk.load(CALLER) == quick
     assert (desk.rows("FROM variant ORDER BY ALL"), desk.rows("FROM test ORDER BY ALL")) == found
     assert len(found[0]) > 5
