@@ -272,8 +272,9 @@ def _undecided(
     quantity = case.standard.quantities.get(name)
     if quantity is not None and quantity.missing == "non_response" and stratum is not None and patients:
         missing = stratum.released[CELLS[2]].value / max(patients, 1.0)
-    between = getattr(known[name], "between_variance", 0.0)
-    normal = KnownNormal(known[name].value, now.sampling_variance, now.privacy_variance, between)
+    one = known[name]
+    between = one.between_variance if isinstance(one, KnownNormal) else 0.0
+    normal = KnownNormal(one.value, now.sampling_variance, now.privacy_variance, between)
     return undecided_normal(
         bar_of(case, now), normal, patients=patients, missing_share=missing, budget=budget,
         clock=_clock(case.standard, case.on),

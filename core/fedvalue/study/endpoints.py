@@ -119,9 +119,9 @@ class TimeToEvent(Part):
         variant defines a group of the analysis, else the former.
       events: Event kinds of the events table that end the time; the first one counts.
       therapy: How starts of drugs become lines of therapy. With it ``discontinuation`` is the last drug of
-      the
-        line that begins on the index day, if the line is over: another one began, or the patient was followed
-        for longer than ``gap`` without a drug; ``new_treatment`` is the day on which the next line began.
+        the line that begins on the index day, if the line is over: another one began, or the patient was
+        followed for longer than ``gap`` without a drug; ``new_treatment`` is the day on which the next line
+        began.
       until: Length of follow-up that is looked at.
       grid: Width of one interval of the grid.
     """

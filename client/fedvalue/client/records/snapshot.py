@@ -196,15 +196,7 @@ def remove_rows(
     read_snapshot(folder, study, limits=limits)  # what does not hold is not made to hold
     key = digest(study)
     path = snapshot_path(folder, key)
-    with _opened(path, limits) as connection:
-        stated = _stated(connection, key, path)
-        found = connection.execute("SELECT * EXCLUDE (position) FROM cohort ORDER BY position").fetchnumpy()
-        lost_ids, steps = _left_out(connection)
-    ids = np.asarray(found.pop("patient_id"), dtype=object)
-    columns = {
-        name: np.ma.filled(np.ma.asarray(values), np.nan if values.dtype.kind == "f" else -1)
-        for name, values in found.items()
-    }
+    stated, (ids, columns), (lost_ids, steps) = _frozen(path, key, limits)
     kept, among_lost = np.array(stay(ids.tolist()), dtype=bool), np.array(stay(lost_ids.tolist()), dtype=bool)
     if kept.all() and among_lost.all():
         return stated, 0
@@ -266,15 +258,7 @@ def read_snapshot(
     """
     key = digest(study)
     path = snapshot_path(folder, key)
-    with _opened(path, limits) as connection:
-        stated = _stated(connection, key, path)
-        found = connection.execute("SELECT * EXCLUDE (position) FROM cohort ORDER BY position").fetchnumpy()
-        lost_ids, steps = _left_out(connection)
-    ids = np.asarray(found.pop("patient_id"), dtype=object)
-    columns = {
-        name: np.ma.filled(np.ma.asarray(values), np.nan if values.dtype.kind == "f" else -1)
-        for name, values in found.items()
-    }
+    stated, (ids, columns), (lost_ids, steps) = _frozen(path, key, limits)
     computed = _digest((ids, columns), (lost_ids, {"step": steps}))
     if computed != stated.content or (content is not None and computed != content):
         raise SourceUnreadable(
@@ -283,6 +267,22 @@ def read_snapshot(
             do="somebody changed the file: restore it, or withdraw the approval and approve again",
         )
     return replace(_cohort(len(ids), columns, study), lost=steps)
+
+
+def _frozen(
+    path: Path, key: str, limits: Limits
+) -> tuple[Snapshot, _Rows, tuple[NDArray[np.object_], NDArray[np.int64]]]:
+    """Return what a file states, the rows in it, and who was left out by which step; nothing is checked."""
+    with _opened(path, limits) as connection:
+        stated = _stated(connection, key, path)
+        found = connection.execute("SELECT * EXCLUDE (position) FROM cohort ORDER BY position").fetchnumpy()
+        lost = _left_out(connection)
+    ids = np.asarray(found.pop("patient_id"), dtype=object)
+    columns = {
+        name: np.ma.filled(np.ma.asarray(values), np.nan if values.dtype.kind == "f" else -1)
+        for name, values in found.items()
+    }
+    return stated, (ids, columns), lost
 
 
 def _left_out(connection: duckdb.DuckDBPyConnection) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
