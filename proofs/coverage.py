@@ -228,6 +228,8 @@ class Lines:
             values, unit = np.array([told.value if told else 1.0]), told.unit if told else ""
         if unit == "probability":
             return np.asarray(whole * np.minimum(values, 1 - values), dtype=np.float64)
+        if unit == "patients":
+            return np.asarray(values * patients / self.world.many, dtype=np.float64)
         return np.full(len(values), whole)
 
 

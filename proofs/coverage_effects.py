@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
-from fedvalue.analyses.effect_terms import evalue
 from fedvalue.analyses.estimate import Conclusion, Stratum
+from fedvalue.analyses.evalue import evalue
 from proofs.coverage import Drawn, Truth, World
 from proofs.coverage_draws import CONTROLS, MEASURED, MONTH, codes, followed, late_entry, sites
 

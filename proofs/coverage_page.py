@@ -42,6 +42,8 @@ RISING = "its ends are stretched to hold the line, which is made to rise"
 THIN = "where noise is a third of those at risk its derivatives, at noisy numbers, are too large on average"
 WARY = "where its divisor is barely told from noise the divisor's error is added as a bias"
 MERGED = "few noisy bins are merged, and the noise of their mean predictions is added as if on its own"
+DROWNED = "a number smaller than its noise is never taken for further out than one standard error from 0"
+DERIVED = "its derivatives are taken at noisy counts, and are too large on average"
 FIXED = "the hospitals of the study are the same every time; it allows for others"
 WIDE: tuple[tuple[str, str, str], ...] = (
     ("quantiles", "median", EDGES),
@@ -49,8 +51,20 @@ WIDE: tuple[tuple[str, str, str], ...] = (
     ("quantiles", "cumulative share", RISING),
     ("by_site", "mean over", FEW_SITES),
     ("by_site", "prediction", FEW_SITES),
+    ("by_site", "standard deviation", FEW_SITES),
     ("delayed_entry", "share of time", SQUARES),
     ("by_site", "mean", SQUARES),
+    ("cross_moments", "mean", SQUARES),
+    ("model_evaluation", "mean prediction", SQUARES),
+    ("model_evaluation", "relative prediction", SQUARES),
+    ("diagnostics", "missing", DROWNED),
+    ("monthly", "patients", DROWNED),
+    ("kaplan_meier", "survival curve", DERIVED),
+    ("delayed_entry", "survival curve", DERIVED),
+    ("model_evaluation", "concordance", DERIVED),
+    ("model_evaluation", "area", DERIVED),
+    ("treatment_effect", "bias", DERIVED),
+    ("calibration", "area", DERIVED),
     ("difference_in_differences", "", SQUARES),
     ("mean", "mean", SQUARES),
     ("mean", "coefficient of variation", FOURTH),

@@ -14,9 +14,9 @@ from fedvalue.analyses.arms import Arms, Response
 from fedvalue.analyses.cloned import ClonedArms
 from fedvalue.analyses.cohort import BinaryOutcome, Cohort, SurvivalOutcome
 from fedvalue.analyses.design import Covariate, Design
-from fedvalue.analyses.effect_terms import evalue
 from fedvalue.analyses.empirical_null import empirical_null
 from fedvalue.analyses.estimate import Conclusion
+from fedvalue.analyses.evalue import evalue
 from fedvalue.analyses.groups import Groups
 from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.analyses.outcome import Outcome

@@ -3,10 +3,11 @@
 Each site has a value with a variance of its own, sampling and privacy noise together, so noise is never taken
 for a difference between hospitals. Between-site variance: Paule, Mandel. Journal of Research of the NBS 87
 (1982) 377-385, with the interval of Viechtbauer, Statistics in Medicine 26 (2007) 37-52 (Q-profile).
-Interval of the mean: Hartung, Knapp. Statistics in Medicine 20 (2001) 3875-3889, never narrower than the
-plain one. Prediction: Nagashima, Noma, Furukawa. Statistical Methods in Medical Research 28 (2019) 1689-1702:
-over the confidence distribution of the between-site variance, because with few noisy sites one estimate of it
-is often 0.
+Prediction: Nagashima, Noma, Furukawa. Statistical Methods in Medical Research 28 (2019) 1689-1702: over the
+confidence distribution of the between-site variance, because with few noisy sites one estimate of it is often
+0. Interval of the mean: Hartung, Knapp. Statistics in Medicine 20 (2001) 3875-3889, never narrower than the
+plain one, nor than the mean over that same distribution: where noise at some sites is many times that at
+others, Hartung's and Knapp's holds the truth in 90 % of studies (`proofs/coverage_described.py`).
 """
 
 from __future__ import annotations
@@ -52,13 +53,12 @@ class BetweenSites:
     weights: Array
 
 
-def between_sites(values: Array, variances: Array, *, predicted: bool = True) -> BetweenSites | None:
+def between_sites(values: Array, variances: Array) -> BetweenSites | None:
     """Fit random effects; None for fewer than three sites.
 
     Args:
       values: Of the sites, shape ``(k,)``.
       variances: Of each, sampling and privacy together, above 0, shape ``(k,)``.
-      predicted: False to leave out the interval for a new site, which takes longest; it is infinite then.
     """
     k = len(values)
     if k < FEWEST:
@@ -72,19 +72,18 @@ def between_sites(values: Array, variances: Array, *, predicted: bool = True) ->
     mean = float(weights @ values)
     plain = float(1 / precision.sum())
     spread = max(1.0, float(precision @ (values - mean) ** 2) / (k - 1)) * plain
-    prediction = _prediction(values, variances, mean) if predicted else math.inf
+    likely = _between(values, variances, special.chdtri(k - 1, 1 - (np.arange(_PARTS) + 0.5) / _PARTS))
+    _, means, plains = _heterogeneity(values, variances, likely)
+    half = max(float(special.stdtrit(k - 1, 0.975)) * math.sqrt(spread), _half(means - mean, plains))
+    prediction = _half(means - mean, likely + plains)
     return BetweenSites(
-        mean, float(special.stdtrit(k - 1, 0.975)) * math.sqrt(spread), spread, math.sqrt(squared),
-        math.sqrt(low), math.sqrt(high), prediction, weights,
-    )  # fmt: skip
+        mean, half, spread, math.sqrt(squared), math.sqrt(low), math.sqrt(high), prediction, weights
+    )
 
 
-def _prediction(values: Array, variances: Array, mean: float) -> float:
-    """Return half the width of the 95 % interval for a new site around ``mean``."""
-    wanted = special.chdtri(len(values) - 1, 1 - (np.arange(_PARTS) + 0.5) / _PARTS)
-    low = _between(values, variances, wanted)
-    _, means, plain = _heterogeneity(values, variances, low)
-    spread, away = np.sqrt(low + plain), means - mean
+def _half(away: Array, variances: Array) -> float:
+    """Return half the width of what 95 % of equally likely normals hold, around 0; both shape ``(m,)``."""
+    spread = np.sqrt(variances)
     least, most = 0.0, 10 * float(spread.max()) + float(np.abs(away).max())
     for _ in range(_STEPS // 2 + 10):
         half = (least + most) / 2

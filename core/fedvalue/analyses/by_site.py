@@ -150,7 +150,7 @@ def _leave_one_out(
         if stratum.status != "estimated":
             found.append(stratum)
             continue
-        others = between_sites(np.delete(values, at), np.delete(variances, at), predicted=False)
+        others = between_sites(np.delete(values, at), np.delete(variances, at))
         at += 1
         if others is None:
             found.append(stratum)

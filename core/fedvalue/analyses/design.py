@@ -43,6 +43,11 @@ class Covariate:
         return (self.name,) if self.clip else tuple(f"{self.name}={level}" for level in self.levels[1:])
 
     @property
+    def less(self) -> float | None:
+        """What is taken from the column of a level, 1 / L; None for a number."""
+        return None if self.clip else 1 / len(self.levels)
+
+    @property
     def longest(self) -> Fraction:
         """Largest squared length of its part of a row."""
         if self.clip:

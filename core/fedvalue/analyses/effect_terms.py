@@ -1,8 +1,7 @@
 """Coordinator half of a treatment effect: means, difference, ratio, E-value, overlap, balance.
 
 The interval carries sampling, the noise of the effect's own sums, and the noise of both nuisance models
-through the released slopes: ``J Sigma J'``. E-value: VanderWeele, Ding. Annals of Internal Medicine 167
-(2017) 268-274: ``RR + sqrt(RR (RR - 1))``, for means with ``RR = exp(0.91 d)``.
+through the released slopes: ``J Sigma J'``.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from fedvalue.analyses.balance import Weighted, balance, negative_controls
 from fedvalue.analyses.design import Design
 from fedvalue.analyses.empirical_null import EmpiricalNull
 from fedvalue.analyses.estimate import Conclusion, Estimate, Joint, Released, Series, Stratum
+from fedvalue.analyses.evalue import of_difference, of_ratio, within_arms
 from fedvalue.analyses.groups import EVERYBODY, Groups
 from fedvalue.analyses.newton import Search
 from fedvalue.analyses.score import Z95, refused, share
@@ -247,48 +247,15 @@ def _exponential(log: float, sampling: float, privacy: float) -> Estimate:
 
 
 def _evalue(estimates: dict[str, Estimate], found: Found) -> Estimate | None:
-    """How strong confounding would have to be, on the ratio scale, to explain the effect and its interval."""
+    """The E-value of the ratio of shares, or of the difference in standard deviations of the outcome."""
     if found.response.unit == "probability":
-        if (known := estimates.get("ratio")) is None:
-            return None
-        ratios = [known.value, known.lower or 0.0, known.upper or math.inf]
-    else:
-        deviation = _deviation(found)
-        if deviation is None:
-            return None
-        known = estimates["effect"]
-        ends = [known.value, known.lower or 0.0, known.upper or 0.0]
-        ratios = [math.exp(min(max(0.91 * x / deviation, -50.0), 50.0)) for x in ends]
-    value, low, high = ratios
-    nearest = 1.0 if low <= 1 <= high else (low if value > 1 else high)
-    return Estimate(
-        value=evalue(value), unit="E-value", lower=evalue(nearest), upper=None,
-        sampling_variance=0.0, privacy_variance=0.0,
-    )  # fmt: skip
-
-
-def evalue(ratio: float) -> float:
-    """Return ``RR + sqrt(RR (RR - 1))`` for a risk ratio, or for its inverse where that is above 1.
-
-    Args:
-      ratio: Above 0.
-    """
-    above = max(ratio, 1 / ratio)
-    return above + math.sqrt(above * (above - 1))
-
-
-def _deviation(found: Found) -> float | None:
-    """Standard deviation of the outcome within arms, in its unit; None where it is lost in the noise."""
-    n = np.array([found.fit.gram_control[0, 0], found.fit.gram_treated[0, 0]])
-    if (n <= 1).any():
-        return None
-    low, high = found.response.range
-    half, p = (high - low) / 2, len(found.design.names)
-    sums = found.start["outcome"].values.reshape(2, p)[:, 0]
-    mean = (sums / n - (low + high) / 2) / half
-    within = (found.start["spread"].values / n + 1) / 2 - mean**2
-    squared = float(n @ within / n.sum())
-    return found.response.span * half * math.sqrt(squared) if squared > 1e-6 else None
+        known = estimates.get("ratio")
+        return None if known is None else of_ratio(known)
+    patients = (float(found.fit.gram_control[0, 0]), float(found.fit.gram_treated[0, 0]))
+    deviation = within_arms(
+        found.start, patients, found.start["gram"].variance, len(found.design.names), found.response.range
+    )
+    return None if deviation is None else of_difference(estimates["effect"], found.response.span, *deviation)
 
 
 def _overlap(found: Found) -> tuple[dict[str, Series], Estimate | None]:

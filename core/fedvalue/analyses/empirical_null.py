@@ -40,12 +40,15 @@ class EmpiricalNull:
     controls: int
 
 
-def empirical_null(values: Sequence[float], variances: Sequence[float]) -> EmpiricalNull | None:
+def empirical_null(
+    values: Sequence[float], variances: Sequence[float], shared: float = 0.0
+) -> EmpiricalNull | None:
     """Fit the null distribution; None where there are too few controls.
 
     Args:
       values: Log ratios of the controls.
       variances: Their own variances, sampling and privacy together, above 0.
+      shared: Variance of an error that is the same in all of them: it moves mu, and tells nothing of tau.
     """
     if len(values) < FEWEST:
         return None
@@ -65,7 +68,7 @@ def empirical_null(values: Sequence[float], variances: Sequence[float]) -> Empir
         squared = 0.0
     precision = 1 / (v + squared)
     bias = float(precision @ x / precision.sum())
-    return EmpiricalNull(bias, math.sqrt(squared), float(1 / precision.sum()), len(x))
+    return EmpiricalNull(bias, math.sqrt(squared), float(1 / precision.sum()) + shared, len(x))
 
 
 def _deviance(squared: float, x: Array, v: Array) -> float:

@@ -18,6 +18,7 @@ from fedvalue.analyses.analysis import NoisySum, Terms
 from fedvalue.analyses.between_sites import FEWEST, between_sites
 from fedvalue.analyses.binned import Bins
 from fedvalue.analyses.estimate import Estimate, Released, Stratum
+from fedvalue.analyses.moments import Sums
 from fedvalue.analyses.score import Z95, Noise, Sampling, inside, ratio, refused, share
 
 Array = NDArray[np.float64]
@@ -165,10 +166,9 @@ def cells(released: NoisySum, names: Sequence[str], terms: Terms) -> list[Stratu
         if (refusal := refused(names[i], cell.patients, terms, cell.stated)) is not None:
             found.append(refusal)
             continue
-        n, mean = cell.n, cell.predicted / cell.n
-        second = (float(squares.values[i]) + n) / (2 * n)
-        spread = min(max(second - mean**2, 0.0), max(mean * (1 - mean), 0.0))
-        privacy = (cell.sum_noise / 4 + cell.noise * 2 * (0.5 - mean) ** 2) / n**2
+        n, mean, squared = cell.n, cell.predicted / cell.n, float(squares.values[i])
+        sums = Sums(n, 2 * cell.noise, (cell.sum, squared), (cell.sum_noise, squares.variance))
+        spread, privacy = sums.believed_variance / 4, sums.mean_noise / 4
         estimates = {
             "mean prediction": _normal(mean, spread / n, privacy, "probability", 1.0),
             "event rate": share(cell.events, n, cell.noise, inside=1, cells=2),

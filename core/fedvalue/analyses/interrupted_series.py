@@ -26,7 +26,7 @@ from fedvalue.analyses.cohort import Cohort
 from fedvalue.analyses.estimate import Conclusion, Estimate, Released, Series, Stratum
 from fedvalue.analyses.monthly import usable
 from fedvalue.analyses.months import MonthlyTrees
-from fedvalue.analyses.score import refused
+from fedvalue.analyses.score import Z95, refused
 
 Array = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def _too_short(name: str, stated: dict[str, Released]) -> Stratum:
 
 
 def _series(kept: NDArray[np.int64], y: Array, sampling: Array, noise: Array, axis: str, unit: str) -> Series:
-    reach = 1.959963984540054 * np.sqrt(sampling + noise)
+    reach = Z95 * np.sqrt(sampling + noise)
     return Series(
         x=tuple(kept.astype(float).tolist()), x_unit=axis, values=tuple(y.tolist()), unit=unit,
         lower=tuple((y - reach).tolist()), upper=tuple((y + reach).tolist()),

@@ -24,6 +24,7 @@ from fedvalue.analyses.concordance import Grid
 from fedvalue.analyses.estimate import Conclusion
 from fedvalue.analyses.evaluated import Design, concluded
 from fedvalue.analyses.groups import EVERYBODY, Groups
+from fedvalue.analyses.moments import chebyshev
 from fedvalue.analyses.scoring import Prediction
 from fedvalue.privacy.release import Block
 
@@ -161,7 +162,8 @@ class EvaluationOfModel:
             known &= (status == 0) | (status == 1)
         y = 1.0 * (status == 1)
         numbers = {
-            "predicted": 2 * risk - 1, "errors": 2 * (risk - y) ** 2 - 1, "squares": 2 * risk**2 - 1,
+            "predicted": 2 * risk - 1, "errors": 2 * (risk - y) ** 2 - 1,
+            "squares": chebyshev(2 * risk - 1, 2),
             "offsets": self._offsets(risk, place),
         }  # fmt: skip
         for part, (size, _) in self._parts().items():
