@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 import duckdb
 import pandas as pd
 
+from fedvalue.client.records.store import interrupted
 from fedvalue.errors import SourceMissing, SourceUnreadable
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ def opened(path: Path, shown: str) -> Iterator[Database]:
             f"this is no database that DuckDB can read ({type(error).__name__})", where=shown
         ) from error
     try:
-        yield _DuckDb(connection)
-    except duckdb.Error as error:
-        raise SourceUnreadable(f"DuckDB cannot read it ({type(error).__name__})", where=shown) from error
+        yield _DuckDb(connection, shown)
     finally:
         connection.close()
 
@@ -81,28 +80,44 @@ def _name(word: str) -> str:
 
 
 class _DuckDb:
-    """Tables of a DuckDB file, in whatever schema they are; ``main`` first."""
+    """Tables of a DuckDB file, in whatever schema they are; ``main`` first.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    Its errors are translated here, where they arise: those of the store that is being loaded are another's.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, shown: str) -> None:
+        self._connection, self._shown = connection, shown
+
+    @contextmanager
+    def _asked(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            yield self._connection
+        except duckdb.Error as error:
+            if interrupted(error):
+                raise KeyboardInterrupt from error
+            raise SourceUnreadable(
+                f"DuckDB cannot read it ({type(error).__name__})", where=self._shown
+            ) from error
 
     def _place(self, table: str) -> tuple[str, str] | None:
-        row = self._connection.execute(
-            "SELECT table_schema, table_name FROM information_schema.tables "
-            "WHERE lower(table_name) = lower(?) ORDER BY table_schema <> 'main', table_schema LIMIT 1",
-            [table],
-        ).fetchone()
+        with self._asked() as connection:
+            row = connection.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE lower(table_name) = lower(?) ORDER BY table_schema <> 'main', table_schema LIMIT 1",
+                [table],
+            ).fetchone()
         return None if row is None else (str(row[0]), str(row[1]))
 
     def columns(self, table: str) -> list[str]:
         place = self._place(table)
         if place is None:
             return []
-        rows = self._connection.execute(
-            "SELECT lower(column_name) FROM information_schema.columns "
-            "WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
-            list(place),
-        ).fetchall()
+        with self._asked() as connection:
+            rows = connection.execute(
+                "SELECT lower(column_name) FROM information_schema.columns "
+                "WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
+                list(place),
+            ).fetchall()
         return [str(name) for (name,) in rows]
 
     def rows(self, table: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
@@ -112,9 +127,11 @@ class _DuckDb:
         chosen = (
             ", ".join(f"CAST({_name(column)} AS VARCHAR) AS {_name(column)}" for column in columns) or "1"
         )
-        found = self._connection.execute(f"SELECT {chosen} FROM {_name(place[0])}.{_name(place[1])}")  # noqa: S608 (quoted names)
+        with self._asked() as connection:
+            found = connection.execute(f"SELECT {chosen} FROM {_name(place[0])}.{_name(place[1])}")  # noqa: S608 (quoted names)
         while True:
-            portion = found.fetchmany(PORTION)
+            with self._asked():
+                portion = found.fetchmany(PORTION)
             if not portion:
                 return
             yield pd.DataFrame(portion, columns=list(columns), dtype=object)

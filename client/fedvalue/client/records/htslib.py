@@ -86,7 +86,8 @@ def bcf_blocks(path: Path, *, where: str) -> Iterator[Block]:
     loud = pysam.set_verbosity(0)
     try:
         with pysam.VariantFile(str(path), "r") as source:
-            lines: list[str | None] = [*str(source.header).splitlines()]
+            # only a line feed ends a line: splitlines() would cut a name with a vertical tab in two
+            lines: list[str | None] = [*str(source.header).removesuffix("\n").split("\n")]
             first = 1
             for record in source:
                 lines.append(str(record).removesuffix("\n"))

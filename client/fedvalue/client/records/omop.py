@@ -10,6 +10,7 @@ OHDSI, OMOP Common Data Model v5.4, https://ohdsi.github.io/CommonDataModel/cdm5
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,7 @@ def _from_database(
     read = there if wanted.everything else sorted((wanted.columns | wanted.alternatives) & set(there))
     columns = {column: f"c{i}" for i, column in enumerate(read)}
     cells = "".join(f", {column} VARCHAR" for column in columns.values())
-    connection.execute(f"CREATE TEMP TABLE {table} (file INTEGER, line BIGINT{cells})")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} (file INTEGER, line BIGINT{cells})")
     rows = 0
     for frame in database.rows(name, read) if name else ():
         frame.columns = list(columns.values())
@@ -195,7 +196,8 @@ def _concepts(
     ).fetchone() != (0,):
         return known
     asked = source.model_copy(update={"table": "concept", "format": None, "optional": False})
-    raw = _tables(connection, asked, [(name, place)], Wanted(frozenset(CONCEPT)), "omop_concept")
+    own = f"omop_concept_{zlib.crc32(name.encode()):08x}"
+    raw = _tables(connection, asked, [(name, place)], Wanted(frozenset(CONCEPT)), own)
     cells = ", ".join(f"{raw.columns[column]} AS {column}" for column in CONCEPT)
     connection.execute(
         f"CREATE TEMP TABLE {known} AS SELECT {cells} FROM {raw.table} "  # noqa: S608 (own names)

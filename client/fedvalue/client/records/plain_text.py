@@ -135,7 +135,7 @@ def read_plain(
         connection.execute(
             f"CREATE TEMP TABLE {table} AS SELECT {cells} FROM read_csv($path, auto_detect = false, "  # noqa: S608 (own names)
             "header = false, skip = $above, delim = $delimiter, quote = '', escape = '', comment = '', "
-            "columns = $columns, nullstr = $unknown, null_padding = false, ignore_errors = false, "
+            "columns = $columns, nullstr = $unknown, null_padding = false, ignore_errors = true, "
             "strict_mode = true, max_line_size = $longest, compression = $compression, encoding = 'utf-8')",
             {
                 "path": str(path),

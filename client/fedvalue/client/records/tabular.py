@@ -245,7 +245,7 @@ def _not_parquet(shown: str, error: duckdb.Error) -> SourceUnreadable:
 
 def _create(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> None:
     cells_of = "".join(f", {column} VARCHAR" for column in columns.values())
-    connection.execute(f"CREATE TEMP TABLE {table} (line BIGINT{cells_of})")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} (line BIGINT{cells_of})")
 
 
 def _frame(block: Block) -> pd.DataFrame:

@@ -126,6 +126,17 @@ def test_a_new_vocabulary_changes_codes_though_the_tables_are_the_same(desk: Des
     assert desk.rows("SELECT code FROM condition") == [("C34.2",)]
 
 
+def test_tables_of_one_load_may_have_vocabularies_of_their_own(desk: Desk) -> None:
+    as_csv(desk.folder)
+    other = TABLES["concept"].replace("33.20", "33.21").replace(",", "\t")
+    (desk.folder / "local.csv").write_text(other, encoding="utf-8")
+    text = layout_text("omop-csv").replace("mapping = 1", "")
+    at = text.index('concepts = "concept.csv"', text.index("[files.procedure_occurrence]"))
+    desk.load(text[:at] + text[at:].replace("concept.csv", "local.csv", 1))
+    assert desk.rows("SELECT code FROM procedure") == [("33.21",)]
+    assert desk.rows("SELECT code FROM condition") == [("C34.1",)]
+
+
 def test_a_server_that_others_can_read_of_or_that_is_not_there_is_refused(desk: Desk) -> None:
     place = desk.folder / "cdm.toml"
     place.write_text('dsn = "host=/nowhere dbname=x"\n', encoding="utf-8")
