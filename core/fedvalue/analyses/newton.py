@@ -26,8 +26,8 @@ from fedvalue.analyses.design import noise_size, noise_times
 
 Array = NDArray[np.float64]
 WARY = 1 / 2
-"""By how much of its noise the profiled information is taken for less than it looks: `proofs/coverage_hazards`
-holds the truth as promised with it, and in 92 % of studies without."""
+"""By how much of its noise the profiled information is taken for less than it looks: without that the truth
+is held in 92 % of studies of `proofs/coverage_hazards`."""
 
 FARTHEST = 60.0
 """Largest coefficient that a step may reach, for columns between -1 and 1: e^60 is no odds ratio."""
