@@ -117,11 +117,15 @@ def test_a_log_that_was_written_anew_with_every_key_does_not_match_its_seal(
         require_seal(home, path)
 
 
-def test_each_line_goes_to_the_syslog_once_and_in_order(desk: Desk, tmp_path: Path) -> None:
-    address = str(tmp_path / "log")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(address)
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+def test_each_line_goes_to_the_syslog_once_and_in_order(
+    desk: Desk, tmp_path: Path, family: socket.AddressFamily
+) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "log") if family is socket.AF_UNIX else ("127.0.0.1", 0))
         server.settimeout(5)
+        name = server.getsockname()
+        address = name if family is socket.AF_UNIX else f"127.0.0.1:{name[1]}"
         log = AuditLog(desk.home.audit_file, noon)
         log.write("approved", study="ab")
         assert export(desk.home, address) == 2
