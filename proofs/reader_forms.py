@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from proofs.reader_inputs import NO_AMOUNTS, NO_DATES, TEXTS, Made
-from proofs.reader_tables import PEOPLE, columns, drawn
+from proofs.reader_tables import DELIMITED, PEOPLE, columns, drawn
 
 POLICY = b"""site = "s01"
 entity = "Hospital s01"
@@ -175,16 +175,52 @@ def omop(rng: random.Random, *, hostile: float) -> Made:
     data, count = _database(rng.randrange(20))
     rows = {"cdm.duckdb": count}
     if rng.random() < hostile:
-        rows, changed = {}, bytearray(data)
-        way = rng.randrange(4)
-        if way == 0:
-            changed = changed[: rng.randrange(len(data))]
-        else:
-            reach = 3 * 4096 if way == 1 else len(data)
-            for _ in range(rng.randrange(1, 20)):
-                changed[rng.randrange(reach)] = rng.randrange(256)
-        data = bytes(changed)
+        rows, data = {}, _harmed(rng, data, reach=3 * 4096)
     return Made({"cdm.duckdb": data}, rows)
+
+
+@lru_cache(maxsize=24)
+def _parquet(seed: int) -> tuple[dict[str, bytes], dict[str, int]]:
+    """Return people and drugs as Parquet files, packed in any way, and their rows."""
+    rng, files, rows = random.Random(seed), dict[str, bytes](), dict[str, int]()  # noqa: S311 (made-up inputs)
+    with tempfile.TemporaryDirectory(prefix="parquet-") as room, duckdb.connect() as engine:
+        for name in ("people", "drugs"):
+            kinds, place = columns(DELIMITED, name), Path(room) / f"{name}.parquet"
+            cells = ", ".join(f'"{column}" VARCHAR' for column in kinds)
+            engine.execute(f"CREATE TABLE {name} ({cells})")
+            some = PEOPLE if name == "people" else range(rng.randrange(1, 60))
+            for who in some:
+                row = [
+                    str(who) if kind.kind == "id" and name == "people" else drawn(rng, kind, hostile=0.2)
+                    for kind in kinds.values()
+                ]
+                engine.execute(f"INSERT INTO {name} VALUES ({', '.join('?' for _ in row)})", row)  # noqa: S608 (own names)
+            packing = rng.choice(("uncompressed", "snappy", "zstd", "gzip"))
+            engine.execute(f"COPY {name} TO '{place}' (FORMAT parquet, COMPRESSION {packing})")
+            files[place.name], rows[place.name] = place.read_bytes(), len(some)
+    return files, rows
+
+
+def parquet(rng: random.Random, *, hostile: float, only: bool = False) -> Made:
+    """Return two Parquet files; a hostile second one is cut, or has other bytes here and there."""
+    sound, count = _parquet(rng.randrange(20))
+    name = list(sound)[-1]
+    files, rows = ({name: sound[name]}, {name: count[name]}) if only else (dict(sound), dict(count))
+    if rng.random() < hostile:
+        files[name] = _harmed(rng, files[name], reach=400)
+        del rows[name]
+    return Made(files, rows)
+
+
+def _harmed(rng: random.Random, data: bytes, *, reach: int) -> bytes:
+    """Cut a file, or change some bytes at its head, at its end, or anywhere."""
+    changed, way = bytearray(data), rng.randrange(4)
+    if way == 0:
+        return bytes(changed[: rng.randrange(len(data))])
+    for _ in range(rng.randrange(1, 20)):
+        at = rng.randrange(min(reach, len(data)) if way < 3 else len(data))
+        changed[len(data) - 1 - at if way == 2 else at] = rng.randrange(256)
+    return bytes(changed)
 
 
 def texts(rng: random.Random, sound: Sequence[bytes]) -> bytes:

@@ -84,6 +84,9 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "delimited": Reader("delimited text through a mapping", tables.DELIMITED,
                             lambda rng: tables.folder(rng, tables.DELIMITED, hostile=0.3, only="drugs"),
                             lambda rng: tables.folder(rng, tables.DELIMITED, hostile=0.2)),
+        "parquet": Reader("Parquet", tables.DELIMITED.replace(".csv", ".parquet"),
+                          partial(forms.parquet, hostile=0.8, only=True),
+                          partial(forms.parquet, hostile=0.4)),
         "maf": Reader("MAF", tables.MAF, partial(tables.maf, hostile=0.3), partial(tables.maf, hostile=0.1)),
         "vcf": Reader("VCF, plain and bgzipped", variants.VCF.format("vcf"),
                       partial(variants.vcf, hostile=0.3), partial(variants.vcf, hostile=0.15), strict=False),
@@ -134,7 +137,7 @@ def made_for(key: str, what: str, seed: str) -> tuple[Made, bool]:
     rng = random.Random(seed)  # noqa: S311 (made-up inputs)
     reader = READERS[key]
     made = (reader.stage if what == "stage" else reader.load)(rng)
-    if rng.random() < SOUND or key in ("bcf", "omop_duckdb"):
+    if rng.random() < SOUND or key in ("bcf", "omop_duckdb", "parquet"):
         return made, True
     last = list(made.files)[-1]
     only = Made({last: made.files[last]}, made.rows, made.encoding)

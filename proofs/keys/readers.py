@@ -42,13 +42,13 @@ into a store: a load takes a tenth of a second and more, so the reader is asked 
 stands behind it. Inputs are made by a grammar with hostile cells (formulas, SQL, NUL, other
 scripts, dates that are none, amounts that are none or astronomical, unknown codes, repeated ids,
 genotypes, genome builds, deep JSON, half surrogates), and seven in ten of them have other bytes
-besides: cut, flipped, doubled, another encoding, BOM, line ends, truncated gzip. BCF and DuckDB
-files are changed inside, with checksums that fit (BCF) or as they fall (DuckDB).
+besides: cut, flipped, doubled, another encoding, BOM, line ends, truncated gzip. BCF, Parquet and DuckDB
+files are changed inside, with checksums that fit (BCF) or as they fall (the others).
 
 *Read*: every record is in the reader's table or counted with its line; how many there are is known
 by construction, or counted again without the readers. Where a file holds quotes the second count
-gives bounds, for a cell may span lines. Of a changed DuckDB file nobody but DuckDB counts the rows:
-there it is only that nothing crashes. A record two of whose cells hold line breaks is left out line
+gives bounds, for a cell may span lines. Of a changed Parquet or DuckDB file nobody but DuckDB counts
+the rows: there it is only that nothing crashes. A record two of whose cells hold line breaks is left out line
 by line, and is not among the inputs. *Loaded*: at every table of the mapping rows looked at are
 rows kept and left out, each with file, line and reason; the store holds what is said to be kept, no
 day or amount of it is empty, and every eighth folder is loaded twice and changes nothing. Generic

@@ -46,7 +46,9 @@ def conditions(desk: Desk, text: bytes) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("key", READERS)
 def test_a_reader_takes_hostile_files_or_refuses_them_by_name(key: str) -> None:
-    tally = reader_runs.run(key, "stage", range({"words": 200, "omop_duckdb": 4}.get(key, 10)), SEED)
+    tally = reader_runs.run(
+        key, "stage", range({"words": 200, "omop_duckdb": 4, "parquet": 60}.get(key, 10)), SEED
+    )
     assert tally.broken == []
 
 

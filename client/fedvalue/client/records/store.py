@@ -336,6 +336,7 @@ def _connected(
         connection.execute("SET memory_limit = ?", [limits.memory])
         connection.execute("SET temp_directory = ?", [str(spill)])
         connection.execute("SET enable_progress_bar = false")
+        connection.execute("SET enable_external_file_cache = false")  # a file is read as it is now
         if path is not None:
             _attach(connection, path, read_only=read_only)
         allowed = [str(folder.resolve()) for folder in (read_from, room) if folder is not None]

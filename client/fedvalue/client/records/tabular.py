@@ -230,13 +230,13 @@ def _encoding(source: SourceFile, path: Path, shown: str) -> str:
 def _parquet_header(connection: duckdb.DuckDBPyConnection, shown: str, path: Path) -> list[str]:
     try:
         there = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [str(path)]).description
-    except duckdb.Error as error:
+    except (duckdb.Error, UnicodeDecodeError) as error:  # a name that is no text is met by DuckDB's Python
         raise _not_parquet(shown, error) from error
     return [column[0] for column in there or []]
 
 
-def _not_parquet(shown: str, error: duckdb.Error) -> SourceUnreadable:
-    if interrupted(error):
+def _not_parquet(shown: str, error: duckdb.Error | UnicodeDecodeError) -> SourceUnreadable:
+    if isinstance(error, duckdb.Error) and interrupted(error):
         raise KeyboardInterrupt from error
     return SourceUnreadable(
         f"this is no parquet file that DuckDB can read ({type(error).__name__})", where=shown
