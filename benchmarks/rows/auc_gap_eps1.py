@@ -19,6 +19,7 @@ from fedvalue.analyses.outcome import Outcome
 from fedvalue.analyses.regression import ModelPart, RegressionModel
 
 AT_MOST = 0.008
+SEEDED = True
 FEATURES = 30
 STRENGTH = 0.25
 ROW_BOUND = 2.0

@@ -18,6 +18,7 @@ from fedvalue.analyses.kaplan_meier import KaplanMeierByGroup
 from fedvalue.study.model import DAYS_PER
 
 AT_MOST = 1.35
+SEEDED = True
 STUDIES = 6
 HAZARD = 2.0
 ROW_BOUND = 0.8

@@ -15,6 +15,7 @@ class Counted:
     """A row that finds these ratios, one after the other."""
 
     AT_LEAST = 2.0
+    SEEDED = False
 
     def __init__(self, ratios: list[float]) -> None:
         self.ratios = ratios
@@ -31,6 +32,12 @@ def test_of_three_measurements_the_middle_one_counts() -> None:
     row = Counted([9.0, 1.0, 4.0])
     assert harness.measured(row, Console(quiet=True)).ratio == 4.0
     assert not any(folder.exists() for folder in row.folders)
+
+
+def test_what_measures_no_time_and_draws_the_same_is_measured_once() -> None:
+    row = Counted([4.0])
+    row.SEEDED = True
+    assert harness.measured(row, Console(quiet=True)).ratio == 4.0
 
 
 def test_every_key_is_a_module_with_a_measurement_and_a_bar() -> None:
