@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.memory import peak_mib
 from fedvalue.client import records
 from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import Mapping, parse_mapping
@@ -233,15 +233,6 @@ def alone(*words: str, module: str = "benchmarks.claims_at_size") -> Took:
     return Took(*json.loads(ended.stdout))
 
 
-def peak_memory() -> float:
-    """Return this process's highest memory so far, MiB; what started it does not count."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-
-
 def read_by_duckdb(folder: Path, place: Path) -> Took:
     """Read the same files into a database with DuckDB's own reader and its own guess of the types."""
     return alone("own", str(folder), str(place))
@@ -288,7 +279,7 @@ def main(words: list[str]) -> None:
         rows = _cohort(Path(words[1]))
     now = os.times()
     cpu = now.user - used.user + now.system - used.system
-    sys.stdout.write(json.dumps([time.monotonic() - began, cpu, peak_memory(), rows]))
+    sys.stdout.write(json.dumps([time.monotonic() - began, cpu, peak_mib(), rows]))
 
 
 if __name__ == "__main__":

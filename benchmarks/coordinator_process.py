@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import sys
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Client, Connection
 
+from benchmarks.memory import peak_mib
 from benchmarks.private_sums import agreed_by
 from fedvalue.strategies.secure_aggregation.messages import Refused
 from fedvalue.strategies.secure_aggregation.private_sum.rounds import PrivateRounds
-
-KIB_A_MIB = 1024
 
 
 def main(address: str, dimension: int, publics: list[bytes]) -> None:
@@ -32,7 +30,7 @@ def main(address: str, dimension: int, publics: list[bytes]) -> None:
         sites.send_bytes(b"")
     if found.total is None:
         raise RuntimeError(f"the private sum failed: {found.failure}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_A_MIB
+    peak = peak_mib()
     digest = hashlib.sha256(found.total.astype("<i8").tobytes()).hexdigest()
     sys.stdout.write(json.dumps({"mib": peak, "sum": digest, "survivors": len(found.survivors)}))
 

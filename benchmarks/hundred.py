@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.memory import peak_mib
 from fedvalue.simulation import PooledTable, run
 
 SITES, PATIENTS, ROUNDS = 100, 60, 3
@@ -106,7 +106,7 @@ def train(folder: Path) -> dict[str, float]:
     return {
         "seconds": time.monotonic() - began,
         "rounds": reached["deciding and writing the report"] - reached["approving the study"],
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": peak_mib(),
         "released": sum(record.label != told[0].label for record in told),
         "answered": min(len(record.answered) for record in told),
     }

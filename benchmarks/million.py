@@ -7,15 +7,14 @@ slowest of its releases in seconds, and how much memory contributions took on to
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.memory import forget_peak, peak_mib
 from fedvalue.analyses.analysis import NoisyBlock, NoisySum
 from fedvalue.analyses.cohort import Cohort
 from fedvalue.planning.assumptions import Assumptions, draw
@@ -59,23 +58,6 @@ def slowest(asked: Study, cohort: Cohort) -> float:
 
     conclude_all(plan, opened)
     return max(took)
-
-
-def peak_mib() -> float:
-    """Return the most memory this process has held since `forget_peak`, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def forget_peak() -> None:
-    """Let `peak_mib` begin anew where the system can; elsewhere it goes on from the start of the process."""
-    clear = Path("/proc/self/clear_refs")
-    if clear.exists():
-        clear.write_text("5")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.claims_at_size import peak_memory
+from benchmarks.memory import peak_mib
 from fedvalue.client.records.load import load
 from fedvalue.client.records.mapping import Mapping, parse_mapping
 
@@ -116,7 +116,7 @@ def main(words: list[str]) -> None:
         rows = bare(folder / "calls.vcf")
     now = os.times()
     cpu = now.user - used.user + now.system - used.system
-    sys.stdout.write(json.dumps([time.monotonic() - began, cpu, peak_memory(), rows]))
+    sys.stdout.write(json.dumps([time.monotonic() - began, cpu, peak_mib(), rows]))
 
 
 if __name__ == "__main__":
