@@ -61,8 +61,9 @@ def measured(module: RowModule, console: Console) -> Row:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             found.append(module.measure(Path(folder)))
-        slowest = max(slowest, time.monotonic() - began)
-        console.print(f"  {found[-1].ratio:.4g}", style="dim")
+        took = time.monotonic() - began
+        slowest = max(slowest, took)
+        console.print(f"  {found[-1].ratio:.4g}, {took:.0f} s", style="dim")
     return sorted(found, key=lambda row: row.ratio)[(len(found) - 1) // 2]
 
 
