@@ -9,6 +9,7 @@ import gzip
 import random
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from fedvalue.client.records import text_lines
@@ -57,10 +58,24 @@ def test_a_reader_takes_hostile_files_or_refuses_them_by_name(key: str) -> None:
     [
         ("maf", 9147),  # thirty columns more than the header: DuckDB's own reader died of its error message
         ("bcf", 6670),  # a vertical tab in a sample's name was taken for the end of a line
+        ("parquet", 55),  # the name of a column is no text
+        ("parquet", 127),  # the second of two files at one place was read as DuckDB had kept the first
     ],
 )
 def test_what_broke_a_reader_once_does_not_again(key: str, number: int) -> None:
     assert reader_runs.run(key, "stage", range(number, number + 2), SEED).broken == []
+
+
+def test_an_error_of_the_store_is_not_said_of_the_database_that_is_read(tmp_path: Path) -> None:
+    place = tmp_path / "cdm.duckdb"
+    with duckdb.connect(str(place)) as engine:
+        engine.execute("CREATE TABLE death AS SELECT '1' AS person_id")
+    source = SourceFile(path="cdm.duckdb", format="omop", table="death")
+    wanted = Wanted(frozenset({"person_id"}))
+    with duckdb.connect() as store:
+        store.execute("CREATE TEMP VIEW t_cdm AS SELECT 1")  # in the way of the table to be
+        with pytest.raises(duckdb.CatalogException):
+            CONNECTORS["omop"].read(store, source, [("cdm.duckdb", place)], wanted, "t")
 
 
 @pytest.mark.parametrize("key", ["claims", "delimited", "vcf", "fhir"])

@@ -69,5 +69,7 @@ def test_the_e_value_of_a_difference_carries_the_error_of_the_standard_deviation
     sure, unsure = (of_difference(known, 100.0, 0.5, relative) for relative in (0.0, 0.04))
     assert sure.value == unsure.value == pytest.approx(evalue(math.exp(0.91 * 0.6)))
     assert sure.lower == pytest.approx(evalue(math.exp(0.91 * 0.4)))
+    ends_at_nothing = known.model_copy(update={"value": -10.0, "lower": -20.0, "upper": 0.0})
+    assert of_difference(ends_at_nothing, 100.0, 0.5, 0.0).lower == 1.0
     half = math.sqrt(0.04 + (1.959964 * 0.6 * 0.2) ** 2)
     assert unsure.lower == pytest.approx(evalue(math.exp(0.91 * (0.6 - half))), rel=1e-6)

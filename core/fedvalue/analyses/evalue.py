@@ -47,7 +47,8 @@ def of_difference(known: Estimate, span: float, deviation: float, relative: floa
       relative: Its relative variance.
     """
     d = known.value / (span * deviation)
-    reach = ((known.upper or known.value) - known.value) / (span * deviation)
+    upper = known.value if known.upper is None else known.upper
+    reach = (upper - known.value) / (span * deviation)
     half = math.hypot(reach, Z95 * d * math.sqrt(relative))
     return _of(*(math.exp(min(max(PER_DEVIATION * x, -_MOST), _MOST)) for x in (d, d - half, d + half)))
 

@@ -78,6 +78,7 @@ class Fitted:
     Attributes:
       coefficients: Shape ``(p,)``.
       information: H at them, shape ``(p, p)``; its inverse times the dispersion is the sampling covariance.
+        Under noise and with nuisance coefficients less than it looks by `WARY`.
       privacy: Covariance by privacy noise, shape ``(p, p)``.
       noise_ratio: See the function of that name.
       scatter: Root of the sum over patients of the squared noise of one round in the linear predictor.
