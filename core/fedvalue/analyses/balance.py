@@ -1,7 +1,9 @@
 """Covariates and negative controls by arm, before and after weighting by the inverse of the propensity.
 
 A standardised difference after weighting keeps the standard deviation from before, so that both are on one
-scale (Austin, Stuart. Statistics in Medicine 34 (2015) 3661-3679, section 4.1).
+scale (Austin, Stuart. Statistics in Medicine 34 (2015) 3661-3679, section 4.1). Sampling variance of a
+difference of numbers: Hedges, Olkin. Statistical Methods for Meta-Analysis (1985), eq. 5.14. That of shares,
+and all privacy variances, are our own (delta method).
 """
 
 from __future__ import annotations

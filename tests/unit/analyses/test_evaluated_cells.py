@@ -15,9 +15,9 @@ ONE = Fraction(1)
 
 
 def test_squares_that_noise_made_too_small_leave_the_noise_of_the_spread_in_the_interval() -> None:
-    # 100 patients, mean 2 p - 1 of 0, squares so low that the spread of 2 p - 1 would be negative: it is taken
-    # for its noise, the root of 16 / (4 x 100^2) by squares, 2 x (1.2 / 2 / 100)^2 by patients and
-    # 2 x (9 / 100^2)^2 by the mean: .02177; a quarter of it is that of p
+    # 100 patients, mean 2 p - 1 of 0, squares so low that its spread would be negative: it is taken for its
+    # noise, the root of 16 / (4 x 100^2) by squares, 2 x (1.2 / 2 / 100)^2 by patients and 2 x (9 / 100^2)^2
+    # by the mean: .02177; a quarter of it is that of p
     counts = NoisyBlock(np.array([50, 50, 0, 50, 50, 0, 0, 0, 0]), ONE, 1.0)
     predicted = NoisyBlock(np.array([0, 0, 0]), ONE, 9.0)
     squares = NoisyBlock(np.array([-120, -80, 0]), ONE, 16.0)
